@@ -1,0 +1,17 @@
+//! The domain of the ISEMS collector.
+
+mod activity;
+mod measurement;
+mod ports;
+mod retention;
+mod status;
+pub mod time;
+
+pub use activity::ActivityRule;
+pub use measurement::{
+    Basis, Measurement, NodeId, NodeIdError, Reported, RowId, Sample, StoredMeasurement,
+};
+pub use ports::*;
+pub use retention::{Removal, RetentionPolicy};
+pub use status::NodeStatus;
+pub use time::{Clock, Timestamp};

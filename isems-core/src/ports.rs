@@ -1,0 +1,16 @@
+//! The two sides at which technologies plug in.
+
+mod measurement_repo;
+mod node_source;
+
+pub use measurement_repo::{
+    Batch, BatchOrigin, ClockRun, HistoryRange, KnownTelemetry, MeasurementReader, MeasurementRepo,
+    NodePrune, NodeState, NodeUpdate, NodeVersion, PartReport, PruneMode, PruneReport, RepoError,
+    SourcePart, SourceSummary, SourceUpdate, StoreReport, Tally,
+};
+pub use node_source::{
+    Delivery, Format, Framing, NodeSource, ReadPosition, Receipt, SourceError, SourceId, SourceKind,
+};
+
+/// A cause that an adapter hands on without naming its type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,426 @@
+//! The port behind which measurements are kept.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::{BoxError, ReadPosition, SourceId, SourceKind};
+use crate::{Basis, Measurement, NodeId, RetentionPolicy, StoredMeasurement, Timestamp};
+
+/// Why a repository could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepoError {
+    /// It cannot be reached or is in use by somebody else; try again later.
+    #[error("the measurement store is unavailable: {what}")]
+    Unavailable {
+        /// What happened, for people.
+        what: String,
+        /// The cause beneath.
+        #[source]
+        cause: Option<BoxError>,
+    },
+    /// There is no room left.
+    #[error("the measurement store is full: {what}")]
+    Full {
+        /// What happened, for people.
+        what: String,
+        /// The cause beneath.
+        #[source]
+        cause: Option<BoxError>,
+    },
+    /// It can be read but not written.
+    #[error("the measurement store is read-only: {what}")]
+    ReadOnly {
+        /// What happened, for people.
+        what: String,
+        /// The cause beneath.
+        #[source]
+        cause: Option<BoxError>,
+    },
+    /// What it holds is damaged.
+    #[error("the measurement store is damaged: {what}")]
+    Corrupt {
+        /// What happened, for people.
+        what: String,
+        /// The cause beneath.
+        #[source]
+        cause: Option<BoxError>,
+    },
+    /// It holds something that this program must not touch: another program's
+    /// data, or a newer version's.
+    #[error("{what}")]
+    Foreign {
+        /// What it is and what to do, for people.
+        what: String,
+    },
+    /// Somebody else changed a node since its [`NodeState`] was read. Nothing
+    /// was stored: read the state again and judge anew.
+    #[error("node {node} was changed by another writer")]
+    Stale {
+        /// The node.
+        node: NodeId,
+    },
+}
+
+/// A series of lines of a node under one clock offset: observed = reported +
+/// offset. An offset once given never changes (domain rules, "Clocks", 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockRun {
+    /// Seconds to add to a reported time.
+    pub offset: i64,
+    /// Why the offset is believed.
+    pub basis: Basis,
+    /// The earliest reported time under this offset.
+    pub first_reported: Timestamp,
+    /// The latest reported time under this offset.
+    pub last_reported: Timestamp,
+}
+
+impl ClockRun {
+    /// How many runs of a node are remembered, the newest.
+    pub const KEPT: usize = 64;
+}
+
+/// Counts the changes that writers made to a node; 0 for an unknown node.
+pub type NodeVersion = u64;
+
+/// A stored telemetry message, for recognising it when it comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownTelemetry {
+    /// When it was observed, which for telemetry is its arrival.
+    pub observed: Timestamp,
+    /// The hash of its payload.
+    pub fingerprint: i64,
+}
+
+impl KnownTelemetry {
+    /// How many messages of a node are remembered, the newest.
+    pub const KEPT: usize = 32;
+}
+
+/// What the clock rule must know of a node before it judges new lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeState {
+    /// The node's version, to be handed back in [`NodeUpdate::expected`].
+    pub version: NodeVersion,
+    /// The newest [`ClockRun::KEPT`] runs, oldest first.
+    pub runs: Vec<ClockRun>,
+    /// The newest [`KnownTelemetry::KEPT`] telemetry messages by observed
+    /// time, newest first.
+    pub telemetry: Vec<KnownTelemetry>,
+    /// Measurements observed at or before this were pruned; such ones are not
+    /// stored again.
+    pub pruned_until: Option<Timestamp>,
+}
+
+/// The new state of a node, stored with the rows that led to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeUpdate {
+    /// The node.
+    pub node: NodeId,
+    /// The version at which its state was read.
+    pub expected: NodeVersion,
+    /// Its runs from now on, oldest first, at most [`ClockRun::KEPT`].
+    pub runs: Vec<ClockRun>,
+}
+
+/// Counts of what became of the lines of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// New measurements in the repository.
+    pub stored: u64,
+    /// Known measurements that came again with the same values.
+    pub duplicate: u64,
+    /// Known identities that came again with other values: the first stays.
+    pub conflict: u64,
+    /// Older than what was pruned: not stored.
+    pub expired: u64,
+    /// Of the stored ones, those whose observed time is not the reported one.
+    pub retimed: u64,
+    /// Lines and answers that could not be used, by reason.
+    pub rejected: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.stored += other.stored;
+        self.duplicate += other.duplicate;
+        self.conflict += other.conflict;
+        self.expired += other.expired;
+        self.retimed += other.retimed;
+        for (reason, count) in &other.rejected {
+            *self.rejected.entry(reason.clone()).or_default() += count;
+        }
+    }
+
+    /// Lines and answers that could not be used, in all.
+    #[must_use]
+    pub fn rejected_in_all(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+}
+
+/// What became known of a source, stored with the rows that came from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceUpdate {
+    /// The source.
+    pub source: SourceId,
+    /// Its kind.
+    pub kind: SourceKind,
+    /// When: the arrival of the delivery, or the moment of the failure.
+    pub at: Timestamp,
+    /// `None`: it delivered. Else what went wrong, for people.
+    pub error: Option<String>,
+    /// Replaces the remembered position if set.
+    pub position: Option<ReadPosition>,
+    /// What was counted before the repository saw the rows. The repository
+    /// adds what it counts itself.
+    pub tally: Tally,
+    /// Bytes over the network.
+    pub bytes: u64,
+    /// Seconds by which our clock is ahead of the node's, if it told.
+    pub clock_offset: Option<i64>,
+}
+
+/// The rows of one delivery, with what it says of its source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourcePart {
+    /// `None` if the rows come from no source that is kept account of (an
+    /// import).
+    pub update: Option<SourceUpdate>,
+    /// The measurements, in any order; several nodes may be among them.
+    pub rows: Vec<Measurement>,
+}
+
+/// Where the rows of a batch come from, which decides what pruning means for
+/// them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BatchOrigin {
+    /// Nodes: rows at or before [`NodeState::pruned_until`] are counted as
+    /// expired and not stored.
+    #[default]
+    Intake,
+    /// An operator's import: all rows are stored.
+    Import,
+}
+
+/// What belongs together and is stored together, or not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Deliveries in the order of their arrival.
+    pub parts: Vec<SourcePart>,
+    /// The nodes whose clock runs the batch was judged by. Rows of nodes that
+    /// are not named here are stored without a check of the version.
+    pub nodes: Vec<NodeUpdate>,
+    /// Where the rows come from.
+    pub origin: BatchOrigin,
+}
+
+/// What became of the rows of one part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartReport {
+    /// New rows.
+    pub stored: u64,
+    /// Rows that were there with the same values (all fields of
+    /// [`Sample`](crate::Sample)).
+    pub duplicate: u64,
+    /// Rows whose identity was there with other values, which stay.
+    pub conflict: u64,
+    /// Rows at or before the node's [`NodeState::pruned_until`].
+    pub expired: u64,
+    /// Of the new rows, those whose basis is not [`Basis::Node`].
+    pub retimed: u64,
+}
+
+/// What became of a batch: a report per part, in the same order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreReport {
+    /// One for each part.
+    pub parts: Vec<PartReport>,
+}
+
+/// Which part of a node's history, by observed time, both ends included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryRange {
+    /// The earliest observed time, or no bound.
+    pub from: Option<Timestamp>,
+    /// The latest observed time, or no bound.
+    pub until: Option<Timestamp>,
+}
+
+impl HistoryRange {
+    /// Everything.
+    pub const ALL: Self = Self {
+        from: None,
+        until: None,
+    };
+
+    /// Whether a measurement observed at `time` is in the range.
+    #[must_use]
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.from.is_none_or(|from| time >= from) && self.until.is_none_or(|until| time <= until)
+    }
+}
+
+/// What is known of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSummary {
+    /// The source.
+    pub source: SourceId,
+    /// Its kind.
+    pub kind: SourceKind,
+    /// The last delivery.
+    pub last_success: Option<Timestamp>,
+    /// The last failure and what it was.
+    pub last_error: Option<(Timestamp, String)>,
+    /// Counts since the source is known.
+    pub tally: Tally,
+    /// Seconds by which our clock was ahead of the node's when it last told.
+    pub clock_offset: Option<i64>,
+    /// Bytes over the network on the UTC day of the last contact.
+    pub bytes_on_day: u64,
+    /// That day, as its first moment.
+    pub day: Timestamp,
+}
+
+/// Whether pruning removes or only says what it would remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PruneMode {
+    /// Count, change nothing.
+    DryRun,
+    /// Remove.
+    Apply,
+}
+
+/// What pruning removed of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePrune {
+    /// The node.
+    pub node: NodeId,
+    /// Removed as [`Removal::TooMany`](crate::Removal::TooMany).
+    pub too_many: u64,
+    /// Removed as [`Removal::TooOld`](crate::Removal::TooOld).
+    pub too_old: u64,
+}
+
+/// What pruning removed: an entry for each node that lost something, sorted by
+/// node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PruneReport {
+    /// Nodes that lost measurements.
+    pub nodes: Vec<NodePrune>,
+}
+
+impl PruneReport {
+    /// Removed measurements in all.
+    #[must_use]
+    pub fn removed(&self) -> u64 {
+        self.nodes.iter().map(|n| n.too_many + n.too_old).sum()
+    }
+}
+
+/// The reading side of a repository: all that the API ever gets.
+///
+/// # What an implementer guarantees
+/// - What [`MeasurementRepo::store`] reported as stored is seen by every read
+///   that begins afterwards.
+/// - Absence is an empty result, never an error.
+/// - The order *newest first* is by descending observed time, then by
+///   descending [`Reported::key`](crate::Reported::key).
+#[async_trait]
+pub trait MeasurementReader: Send + Sync {
+    /// The newest measurement of each node whose newest observed time is later
+    /// than `active_since` (`None`: of all nodes), sorted by node id (bytewise).
+    /// Takes time by the number of nodes, not of measurements.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn latest(
+        &self,
+        active_since: Option<Timestamp>,
+    ) -> Result<Vec<StoredMeasurement>, RepoError>;
+
+    /// At most `limit` measurements of a node within `range`, newest first.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn history(
+        &self,
+        node: &NodeId,
+        range: HistoryRange,
+        limit: usize,
+    ) -> Result<Vec<StoredMeasurement>, RepoError>;
+
+    /// What is known of every source, sorted by id.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError>;
+}
+
+/// Keeps measurements: each exactly once.
+///
+/// # What an implementer guarantees
+/// - [`store`](Self::store) is one transaction: all of the batch or nothing,
+///   also across a crash. When it returns, the batch is durable.
+/// - It is idempotent: a measurement whose (`node`, `observed`, `reported`) is
+///   known is not stored again. Equal [`Sample`](crate::Sample)s are
+///   duplicates, others conflicts. This also holds within one batch.
+/// - A batch whose [`NodeUpdate::expected`] is not the node's present version
+///   fails as [`RepoError::Stale`]. A batch that names a node in
+///   [`Batch::nodes`] or stores a row of it raises its version; any two states
+///   that differ have different versions. (So a re-poll that brings nothing
+///   new should not name the node.)
+/// - Numbers and texts come back exactly as they were stored.
+/// - Several writers may be at work, also from other processes.
+#[async_trait]
+pub trait MeasurementRepo: MeasurementReader {
+    /// Stores a batch.
+    ///
+    /// # Errors
+    /// See [`RepoError`]; nothing of the batch is stored then.
+    async fn store(&self, batch: &Batch) -> Result<StoreReport, RepoError>;
+
+    /// What the clock rule must know of a node; the default for an unknown one.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn node_state(&self, node: &NodeId) -> Result<NodeState, RepoError>;
+
+    /// The latest arrival of any measurement or [`SourceUpdate`], by which a
+    /// clock that was set back is noticed.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError>;
+
+    /// How far each source was read.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError>;
+
+    /// Applies a retention policy exactly as
+    /// [`RetentionPolicy::judge`] says, with ranks in the order of the history,
+    /// and raises [`NodeState::pruned_until`] of each node to the newest
+    /// observed time that was removed. Bounded in memory, and in small
+    /// transactions, so that intake goes on meanwhile.
+    ///
+    /// # Errors
+    /// See [`RepoError`]; what was removed until then stays removed.
+    async fn prune(
+        &self,
+        policy: &RetentionPolicy,
+        now: Timestamp,
+        mode: PruneMode,
+    ) -> Result<PruneReport, RepoError>;
+
+    /// Removes a node and all that is known of it; returns the number of its
+    /// measurements (0 if unknown). Read positions of sources stay.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn forget(&self, node: &NodeId) -> Result<u64, RepoError>;
+}

@@ -1,0 +1,1 @@
+//! The real binary against real nodes, a real broker, a real database file.

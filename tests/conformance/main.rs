@@ -1,0 +1,9 @@
+//! Every adapter × every case of its port.
+
+#[cfg(feature = "http-polling")]
+mod http_polling;
+mod memory;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "sqlite")]
+mod sqlite;
