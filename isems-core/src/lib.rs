@@ -6,6 +6,7 @@ mod ports;
 mod retention;
 mod status;
 pub mod time;
+pub mod wire;
 
 pub use activity::ActivityRule;
 pub use measurement::{

@@ -102,12 +102,12 @@ pub struct Sample {
     pub time_to_shutdown: Option<f64>,
     /// Field 6, `isPowerSaveMode`: off for `0`, on for anything else.
     pub power_save: bool,
-    /// Field 7, `openCircuitVoltage`: V_oc of the panel in V; may be below the
+    /// Field 7, `openCircuitVoltage`: `V_oc` of the panel in V; may be below the
     /// MPP voltage.
     pub open_circuit_voltage: Option<f64>,
-    /// Field 8, `mppVoltage`: V_in at the maximum power point in V; 0 at night.
+    /// Field 8, `mppVoltage`: `V_in` at the maximum power point in V; 0 at night.
     pub mpp_voltage: Option<f64>,
-    /// Field 9, `batteryVoltage`: V_out in V.
+    /// Field 9, `batteryVoltage`: `V_out` in V.
     pub battery_voltage: Option<f64>,
     /// Field 10, `batteryChargeEstimate`: state of charge in %.
     pub state_of_charge: Option<f64>,
