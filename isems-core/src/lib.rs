@@ -2,9 +2,12 @@
 
 mod activity;
 mod measurement;
+mod memory;
 mod ports;
 mod retention;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod wire;
 
@@ -12,6 +15,7 @@ pub use activity::ActivityRule;
 pub use measurement::{
     Basis, Measurement, NodeId, NodeIdError, Reported, RowId, Sample, StoredMeasurement,
 };
+pub use memory::MemoryRepo;
 pub use ports::*;
 pub use retention::{Removal, RetentionPolicy};
 pub use status::NodeStatus;

@@ -31,6 +31,12 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds))
     }
 
+    /// The first moment of the UTC day that this moment lies in.
+    #[must_use]
+    pub const fn start_of_day(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(DAY)))
+    }
+
     /// Seconds from `earlier` to this moment; negative if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> i64 {

@@ -285,6 +285,61 @@ pub struct SourceSummary {
     pub day: Timestamp,
 }
 
+impl SourceSummary {
+    /// A source of which nothing is known yet.
+    #[must_use]
+    pub fn new(source: SourceId, kind: SourceKind) -> Self {
+        Self {
+            source,
+            kind,
+            last_success: None,
+            last_error: None,
+            tally: Tally::default(),
+            clock_offset: None,
+            bytes_on_day: 0,
+            day: Timestamp::default(),
+        }
+    }
+
+    /// The one rule of accounting, for every repository: adds what an update
+    /// says and what became of its rows.
+    pub fn note(&mut self, update: &SourceUpdate, rows: &PartReport) {
+        self.kind = update.kind;
+        match &update.error {
+            None => self.last_success = self.last_success.max(Some(update.at)),
+            Some(what) => self.last_error = Some((update.at, what.clone())),
+        }
+        self.tally.add(&update.tally);
+        self.tally.add(&Tally {
+            stored: rows.stored,
+            duplicate: rows.duplicate,
+            conflict: rows.conflict,
+            expired: rows.expired,
+            retimed: rows.retimed,
+            rejected: BTreeMap::new(),
+        });
+        self.clock_offset = update.clock_offset.or(self.clock_offset);
+        let day = update.at.start_of_day();
+        if day > self.day {
+            self.day = day;
+            self.bytes_on_day = 0;
+        }
+        if day == self.day {
+            self.bytes_on_day += update.bytes;
+        }
+    }
+
+    /// Bytes over the network on the UTC day that `now` lies in.
+    #[must_use]
+    pub fn bytes_today(&self, now: Timestamp) -> u64 {
+        if now.start_of_day() == self.day {
+            self.bytes_on_day
+        } else {
+            0
+        }
+    }
+}
+
 /// Whether pruning removes or only says what it would remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PruneMode {
