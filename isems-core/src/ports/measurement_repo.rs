@@ -234,6 +234,19 @@ pub struct PartReport {
     pub retimed: u64,
 }
 
+impl From<PartReport> for Tally {
+    fn from(rows: PartReport) -> Self {
+        Self {
+            stored: rows.stored,
+            duplicate: rows.duplicate,
+            conflict: rows.conflict,
+            expired: rows.expired,
+            retimed: rows.retimed,
+            rejected: BTreeMap::new(),
+        }
+    }
+}
+
 /// What became of a batch: a report per part, in the same order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreReport {
@@ -310,14 +323,7 @@ impl SourceSummary {
             Some(what) => self.last_error = Some((update.at, what.clone())),
         }
         self.tally.add(&update.tally);
-        self.tally.add(&Tally {
-            stored: rows.stored,
-            duplicate: rows.duplicate,
-            conflict: rows.conflict,
-            expired: rows.expired,
-            retimed: rows.retimed,
-            rejected: BTreeMap::new(),
-        });
+        self.tally.add(&(*rows).into());
         self.clock_offset = update.clock_offset.or(self.clock_offset);
         let day = update.at.start_of_day();
         if day > self.day {

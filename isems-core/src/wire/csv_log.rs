@@ -11,6 +11,8 @@
 //! assert!(reading.sample.status.unwrap().contains(isems_core::NodeStatus::BATTERY_LOW));
 //! ```
 
+use std::collections::BTreeMap;
+
 use super::{Reading, RejectReason, Rejected, number, text};
 use crate::{Framing, NodeId, NodeStatus, Sample, Timestamp};
 
@@ -36,8 +38,29 @@ pub enum Line {
 pub struct Log {
     /// The measurements in the order of the lines.
     pub readings: Vec<Reading>,
-    /// The lines that could not be used, boot placeholders among them.
+    /// The first lines that could not be used, boot placeholders among them.
     pub rejected: Vec<Rejected>,
+    /// How many lines could not be used, by [`RejectReason::key`].
+    pub rejected_by_reason: BTreeMap<&'static str, u64>,
+}
+
+impl Log {
+    /// So many rejected lines are kept as examples; the rest is counted. A
+    /// hostile payload may hold millions.
+    pub const EXAMPLES: usize = 20;
+
+    /// Lines that could not be used, in all.
+    #[must_use]
+    pub fn rejected_in_all(&self) -> u64 {
+        self.rejected_by_reason.values().sum()
+    }
+
+    fn reject(&mut self, line: usize, reason: RejectReason, bytes: &[u8]) {
+        *self.rejected_by_reason.entry(reason.key()).or_default() += 1;
+        if self.rejected.len() < Self::EXAMPLES {
+            self.rejected.push(Rejected::new(line, reason, bytes));
+        }
+    }
 }
 
 /// Reads the lines of a payload that count (see [`used_len`]).
@@ -49,7 +72,7 @@ pub fn parse(payload: &[u8], framing: Framing) -> Log {
     let used = &payload[..used_len(payload, framing)];
     let mut log = Log::default();
     let mut looks_like_a_log = false;
-    for (index, bytes) in used.split(|&b| b == b'\n').enumerate() {
+    for (line, bytes) in (1..).zip(used.split(|&b| b == b'\n')) {
         let bytes = without_cr(bytes);
         if bytes.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -60,27 +83,17 @@ pub fn parse(payload: &[u8], framing: Framing) -> Log {
                 looks_like_a_log = true;
                 log.readings.push(reading);
             }
-            Ok(Line::BootPlaceholder(_)) => {
-                log.rejected.push(Rejected::new(
-                    index + 1,
-                    RejectReason::BootPlaceholder,
-                    bytes,
-                ));
-            }
-            Err(reason) => log.rejected.push(Rejected::new(index + 1, reason, bytes)),
+            Ok(Line::BootPlaceholder(_)) => log.reject(line, RejectReason::BootPlaceholder, bytes),
+            Err(reason) => log.reject(line, reason, bytes),
         }
     }
     if !looks_like_a_log {
-        let anything = payload.iter().any(|b| !b.is_ascii_whitespace());
+        let trash = payload.trim_ascii_start();
         // A log whose only line is still being written is no news, not trash.
-        let torn = used.is_empty() && !is_markup(payload);
-        log.rejected.clear();
-        if anything && !torn {
-            log.rejected.push(Rejected::new(
-                1,
-                RejectReason::NotALog,
-                payload.trim_ascii_start(),
-            ));
+        let torn = used.is_empty() && !is_markup(trash);
+        log = Log::default();
+        if !trash.is_empty() && !torn {
+            log.reject(1, RejectReason::NotALog, trash);
         }
     }
     log
@@ -229,7 +242,6 @@ fn has_the_shape(line: &[u8]) -> bool {
 /// Whether a payload begins like a page, not like the line of a node whose
 /// name begins with `<`.
 fn is_markup(payload: &[u8]) -> bool {
-    let payload = payload.trim_ascii_start();
     payload.starts_with(b"<") && !payload.windows(3).any(|w| w == b";1;")
 }
 

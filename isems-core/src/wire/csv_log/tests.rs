@@ -195,6 +195,21 @@ fn an_answer_that_is_no_log_is_one_rejected_answer() {
 }
 
 #[test]
+fn of_millions_of_bad_lines_a_few_are_kept_and_all_are_counted() {
+    let mut payload = format!("{GOOD}\n").into_bytes();
+    payload.extend(b";\n".repeat(100_000));
+    let log = parse(&payload, Framing::Log);
+    assert_eq!(
+        (
+            log.readings.len(),
+            log.rejected.len(),
+            log.rejected_in_all()
+        ),
+        (1, Log::EXAMPLES, 100_000)
+    );
+}
+
+#[test]
 fn a_node_may_be_named_like_markup() {
     let line = with_field(1, "<script>alert(1)</script>");
     for payload in [
@@ -237,7 +252,7 @@ fn real_logs_are_read_whole() {
         );
         let log = parse(&std::fs::read(&path).unwrap(), Framing::Log);
         assert_eq!(
-            (log.readings.len(), log.rejected.len()),
+            (log.readings.len(), log.rejected_in_all()),
             (lines, rejected),
             "{name}"
         );

@@ -1,0 +1,408 @@
+//! Where the lines of a batch are judged: the state of each node, and what the
+//! batch itself already holds of it.
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use super::{
+    Doubt, Note,
+    parsed::{LogLine, Parsed},
+    telemetry,
+};
+use crate::{
+    Basis, ClockRun, Delivery, HistoryRange, KnownTelemetry, Measurement, MeasurementRepo, NodeId,
+    NodeState, NodeUpdate, RepoError, Reported, Sample, Tally, Timestamp,
+    clock_rule::{self, Circumstances, Fate, Next},
+    wire::{RejectReason, Rejected, csv_log},
+};
+
+/// What became of a delivery at the desk.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// New measurements.
+    pub(super) rows: Vec<Measurement>,
+    /// Counts of what is not in `rows`.
+    pub(super) tally: Tally,
+    pub(super) rejected: Vec<Rejected>,
+    pub(super) notes: Vec<Note>,
+}
+
+pub(super) struct Desk<'a> {
+    repo: &'a dyn MeasurementRepo,
+    doubt: Option<Doubt>,
+    files: BTreeMap<NodeId, File>,
+}
+
+/// What is known of a node.
+#[derive(Default)]
+struct File {
+    state: NodeState,
+    /// Rows of this batch, by observed and reported time.
+    pending: BTreeMap<(Timestamp, Reported), Sample>,
+}
+
+type Rows = BTreeMap<(Timestamp, Reported), Sample>;
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(repo: &'a dyn MeasurementRepo, doubt: Option<Doubt>) -> Self {
+        Self {
+            repo,
+            doubt,
+            files: BTreeMap::new(),
+        }
+    }
+
+    pub(super) async fn judge(
+        &mut self,
+        delivery: &Delivery,
+        parsed: &Parsed,
+    ) -> Result<Judged, RepoError> {
+        let mut judged = Judged::default();
+        for (reason, count) in &parsed.rejected_by_reason {
+            judged.tally.rejected.insert((*reason).to_owned(), *count);
+        }
+        for (node, lines) in &parsed.logs {
+            self.judge_log(delivery, node, lines, &mut judged).await?;
+        }
+        if let Some(message) = &parsed.telemetry {
+            let file = self.file(&message.node).await?;
+            let around = telemetry::covering_range(delivery.arrival);
+            let rows = self.rows(&message.node, around).await?;
+            if telemetry::is_duplicate(delivery, message, &file, &rows) {
+                judged.tally.duplicate += 1;
+            } else {
+                let observed = self
+                    .doubt
+                    .map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
+                let row = Measurement {
+                    node: message.node.clone(),
+                    observed,
+                    reported: Reported::Fingerprint(message.fingerprint),
+                    basis: Basis::Estimated,
+                    received: Some(delivery.arrival),
+                    sample: message.sample.clone(),
+                };
+                let file = self.files.entry(message.node.clone()).or_default();
+                file.state.telemetry.insert(
+                    0,
+                    KnownTelemetry {
+                        observed,
+                        fingerprint: message.fingerprint,
+                    },
+                );
+                file.state.telemetry.truncate(KnownTelemetry::KEPT);
+                file.pending
+                    .insert((observed, row.reported), row.sample.clone());
+                judged.rows.push(row);
+            }
+        }
+        Ok(judged)
+    }
+
+    /// The new state of each node that this batch holds rows of.
+    pub(super) fn into_updates(self) -> Vec<NodeUpdate> {
+        let changed = self
+            .files
+            .into_iter()
+            .filter(|(_, file)| !file.pending.is_empty());
+        changed
+            .map(|(node, file)| NodeUpdate {
+                node,
+                expected: file.state.version,
+                runs: file.state.runs,
+            })
+            .collect()
+    }
+
+    async fn file(&mut self, node: &NodeId) -> Result<NodeState, RepoError> {
+        let state = match self.files.entry(node.clone()) {
+            Entry::Occupied(file) => file.get().state.clone(),
+            Entry::Vacant(place) => {
+                let state = self.repo.node_state(node).await?;
+                place
+                    .insert(File {
+                        state,
+                        pending: Rows::new(),
+                    })
+                    .state
+                    .clone()
+            }
+        };
+        Ok(state)
+    }
+
+    /// What is stored of a node in a range of observed times, or will be with
+    /// this batch.
+    async fn rows(&self, node: &NodeId, range: HistoryRange) -> Result<Rows, RepoError> {
+        let stored = self
+            .repo
+            .history(node, range, usize::MAX)
+            .await?
+            .into_iter();
+        let mut rows: Rows = stored
+            .map(|row| row.measurement)
+            .map(|row| ((row.observed, row.reported), row.sample))
+            .collect();
+        let pending = self
+            .files
+            .get(node)
+            .map(|file| &file.pending)
+            .into_iter()
+            .flatten();
+        // What is stored stays, so it is what a line must be compared with.
+        for (key, sample) in pending.filter(|(key, _)| range.contains(key.0)) {
+            rows.entry(*key).or_insert_with(|| sample.clone());
+        }
+        Ok(rows)
+    }
+
+    async fn judge_log(
+        &mut self,
+        delivery: &Delivery,
+        node: &NodeId,
+        lines: &[LogLine],
+        judged: &mut Judged,
+    ) -> Result<(), RepoError> {
+        if lines.iter().all(|line| line.context) {
+            return Ok(());
+        }
+        let state = self.file(node).await?;
+        let reported: Vec<Timestamp> = lines.iter().map(|line| line.reported).collect();
+        let circumstances = Circumstances {
+            arrival: delivery.arrival,
+            sender_clock: delivery.sender_clock,
+            retained: delivery.retained,
+            doubted: self.doubt.map(|doubt| doubt.best_guess(delivery.arrival)),
+        };
+        // From the last stretch to the first, since each is judged by the next.
+        let mut fates: Vec<Fate> = vec![Fate::Refused; lines.len()];
+        let mut next: Option<Next> = None;
+        for stretch in clock_rule::stretches(&reported).into_iter().rev() {
+            let times = &reported[stretch.clone()];
+            let known = self
+                .recognise(node, &state, &lines[stretch.clone()], next)
+                .await?;
+            let decided = clock_rule::decide(times, &known, &state.runs, next, &circumstances);
+            if let Some((offset, basis)) = under(decided[0], &state.runs) {
+                next = Some(Next {
+                    first_observed: times[0].plus(offset),
+                    basis,
+                    interval: clock_rule::median_interval(times),
+                });
+            }
+            fates[stretch].copy_from_slice(&decided);
+        }
+        self.file_lines(delivery, node, lines, &fates, judged);
+        Ok(())
+    }
+
+    /// Which lines of a stretch are stored already, and under which run: those
+    /// of runs that share at least half of the stretch's lines within their
+    /// reported range. The newest runs come first.
+    async fn recognise(
+        &self,
+        node: &NodeId,
+        state: &NodeState,
+        lines: &[LogLine],
+        next: Option<Next>,
+    ) -> Result<Vec<Option<usize>>, RepoError> {
+        let mut known: Vec<Option<usize>> = vec![None; lines.len()];
+        let last = lines.last().map(|line| line.reported).unwrap_or_default();
+        for (index, run) in state.runs.iter().enumerate().rev() {
+            let in_range =
+                |line: &LogLine| (run.first_reported..=run.last_reported).contains(&line.reported);
+            let within: Vec<usize> = (0..lines.len())
+                .filter(|line| in_range(&lines[*line]))
+                .collect();
+            let anything_new = within.iter().any(|line| known[*line].is_none());
+            let plausible = next.is_none_or(|next| next.may_follow(last.plus(run.offset)));
+            if !anything_new || !plausible {
+                continue;
+            }
+            let observed = |line: usize| lines[line].reported.plus(run.offset);
+            let range = HistoryRange {
+                from: within.iter().map(|line| observed(*line)).min(),
+                until: within.iter().map(|line| observed(*line)).max(),
+            };
+            let rows = self.rows(node, range).await?;
+            // Of what was pruned nothing can be said.
+            let kept = |line: &usize| {
+                state
+                    .pruned_until
+                    .is_none_or(|until| observed(*line) > until)
+            };
+            let stored = |line: &usize| {
+                rows.get(&(observed(*line), Reported::Time(lines[*line].reported)))
+                    == Some(&lines[*line].sample)
+            };
+            let judged = within.iter().copied().filter(kept).count();
+            let found: Vec<usize> = within.into_iter().filter(kept).filter(stored).collect();
+            if !found.is_empty() && found.len() * 2 >= judged {
+                for line in found {
+                    known[line].get_or_insert(index);
+                }
+            }
+            if rest_continues(&known, lines, run) {
+                break;
+            }
+        }
+        Ok(known)
+    }
+
+    fn file_lines(
+        &mut self,
+        delivery: &Delivery,
+        node: &NodeId,
+        lines: &[LogLine],
+        fates: &[Fate],
+        judged: &mut Judged,
+    ) {
+        let file = self.files.entry(node.clone()).or_default();
+        let mut used = UsedRuns::default();
+        for (line, fate) in lines.iter().zip(fates) {
+            let is_new = !line.context && !matches!(fate, Fate::Known(_));
+            let Some((offset, basis)) = under(*fate, &file.state.runs) else {
+                if is_new {
+                    judged.refuse(node, line);
+                }
+                continue;
+            };
+            used.note(*fate, line.reported, is_new, &file.state.runs);
+            if !is_new {
+                judged.tally.duplicate += u64::from(!line.context);
+                continue;
+            }
+            let row = Measurement {
+                node: node.clone(),
+                observed: line.reported.plus(offset),
+                reported: Reported::Time(line.reported),
+                basis,
+                received: Some(delivery.arrival),
+                sample: line.sample.clone(),
+            };
+            file.pending
+                .entry((row.observed, row.reported))
+                .or_insert_with(|| row.sample.clone());
+            judged.rows.push(row);
+        }
+        judged
+            .notes
+            .extend(used.begun().map(|run| Note::NodeClockWrong {
+                node: node.clone(),
+                offset: run.offset,
+                basis: run.basis,
+            }));
+        if used.anything_new {
+            file.state.runs = used.after(&file.state.runs);
+        }
+    }
+}
+
+impl Judged {
+    fn refuse(&mut self, node: &NodeId, line: &LogLine) {
+        let reason = RejectReason::Retained;
+        *self
+            .tally
+            .rejected
+            .entry(reason.key().to_owned())
+            .or_default() += 1;
+        if self.rejected.len() < csv_log::Log::EXAMPLES {
+            let text = format!("{node};…;{}", line.reported);
+            self.rejected
+                .push(Rejected::new(0, reason, text.as_bytes()));
+        }
+    }
+}
+
+/// The offset and basis that a fate gives a line.
+fn under(fate: Fate, runs: &[ClockRun]) -> Option<(i64, Basis)> {
+    match fate {
+        Fate::Known(run) | Fate::Continues(run) => Some((runs[run].offset, runs[run].basis)),
+        Fate::Begins { offset, basis } => Some((offset, basis)),
+        Fate::Refused => None,
+    }
+}
+
+/// Whether the lines that are still unknown can only follow the known ones of
+/// this run, so that older runs need not be asked.
+fn rest_continues(known: &[Option<usize>], lines: &[LogLine], run: &ClockRun) -> bool {
+    let Some(last_known) = known.iter().rposition(Option::is_some) else {
+        return false;
+    };
+    let all_known_before = known[..last_known].iter().all(Option::is_some);
+    all_known_before
+        && lines[last_known + 1..]
+            .iter()
+            .all(|line| line.reported > run.last_reported)
+}
+
+/// The runs that a delivery uses, in the order of its lines.
+#[derive(Default)]
+struct UsedRuns {
+    used: Vec<(Option<usize>, ClockRun)>,
+    anything_new: bool,
+}
+
+impl UsedRuns {
+    fn note(&mut self, fate: Fate, reported: Timestamp, is_new: bool, runs: &[ClockRun]) {
+        let fresh = |offset, basis| ClockRun {
+            offset,
+            basis,
+            first_reported: reported,
+            last_reported: reported,
+        };
+        let (index, run) = match fate {
+            Fate::Known(index) | Fate::Continues(index) => (Some(index), runs[index]),
+            // What is believed as reported is one run, however often the node
+            // comes back to it.
+            Fate::Begins {
+                offset: 0,
+                basis: Basis::Node,
+            } => {
+                let known = runs
+                    .iter()
+                    .rposition(|run| run.offset == 0 && run.basis == Basis::Node);
+                (
+                    known,
+                    known.map_or_else(|| fresh(0, Basis::Node), |known| runs[known]),
+                )
+            }
+            Fate::Begins { offset, basis } => (None, fresh(offset, basis)),
+            Fate::Refused => return,
+        };
+        self.anything_new |= is_new;
+        let same = |other: &(Option<usize>, ClockRun)| {
+            other.0 == index && other.1.offset == run.offset && other.1.basis == run.basis
+        };
+        // The run that was used last is the newest.
+        let mut entry = match self.used.iter().position(same) {
+            Some(place) => self.used.remove(place),
+            None => (index, run),
+        };
+        if is_new {
+            entry.1.first_reported = entry.1.first_reported.min(reported);
+            entry.1.last_reported = entry.1.last_reported.max(reported);
+        }
+        self.used.push(entry);
+    }
+
+    /// Runs that this delivery began and that change what the node reports.
+    fn begun(&self) -> impl Iterator<Item = ClockRun> {
+        self.used
+            .iter()
+            .filter(|(index, run)| index.is_none() && run.offset != 0)
+            .map(|(_, run)| *run)
+    }
+
+    /// The node's runs from now on: those in use are the newest.
+    fn after(self, runs: &[ClockRun]) -> Vec<ClockRun> {
+        let in_use: Vec<usize> = self.used.iter().filter_map(|(index, _)| *index).collect();
+        let others = (0..runs.len())
+            .filter(|index| !in_use.contains(index))
+            .map(|index| runs[index]);
+        let mut after: Vec<ClockRun> = others
+            .chain(self.used.iter().map(|(_, run)| *run))
+            .collect();
+        after.drain(..after.len().saturating_sub(ClockRun::KEPT));
+        after
+    }
+}

@@ -1,0 +1,139 @@
+//! From the bytes of a delivery to the lines of each node.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Delivery, Format, Framing, NodeId, Sample, Timestamp,
+    wire::{
+        Reading, RejectReason, Rejected, csv_log, csv_topic_names, status_json, telemetry_json,
+    },
+};
+
+/// What a delivery holds, before anything is looked up.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// The lines of each node, in the order of the payload.
+    pub(super) logs: Vec<(NodeId, Vec<LogLine>)>,
+    /// A telemetry message.
+    pub(super) telemetry: Option<Message>,
+    /// Examples of what could not be used.
+    pub(super) rejected: Vec<Rejected>,
+    /// All that could not be used, by reason.
+    pub(super) rejected_by_reason: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct LogLine {
+    pub(super) reported: Timestamp,
+    pub(super) sample: Sample,
+    /// The last line of the known prefix: it only says what the new lines
+    /// continue.
+    pub(super) context: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) node: NodeId,
+    pub(super) sample: Sample,
+    pub(super) fingerprint: i64,
+}
+
+impl Parsed {
+    pub(super) fn of(delivery: &Delivery) -> Self {
+        let mut parsed = Self::default();
+        match delivery.format {
+            Format::CsvLog => parsed.read_log(delivery),
+            Format::TelemetryJson => parsed.read_telemetry(delivery),
+            Format::StatusJson => match status_json::parse(&delivery.payload) {
+                Ok(reading) => parsed.add(reading, false),
+                Err(reason) => parsed.reject(1, reason, &delivery.payload),
+            },
+        }
+        parsed
+    }
+
+    /// The nodes with lines that are not only context.
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        let logs = self
+            .logs
+            .iter()
+            .filter(|(_, lines)| lines.iter().any(|line| !line.context));
+        logs.map(|(node, _)| node)
+            .chain(self.telemetry.iter().map(|message| &message.node))
+            .cloned()
+            .collect()
+    }
+
+    fn read_log(&mut self, delivery: &Delivery) {
+        let (prefix, news) = delivery
+            .payload
+            .split_at(delivery.known_prefix.min(delivery.payload.len()));
+        if let Some(context) = last_line(prefix).and_then(|line| match csv_log::parse_line(line) {
+            Ok(csv_log::Line::Reading(reading)) => Some(reading),
+            _ => None,
+        }) {
+            self.add(context, true);
+        }
+        let log = csv_log::parse(news, delivery.framing);
+        self.rejected = log.rejected;
+        self.rejected_by_reason = log.rejected_by_reason;
+        for reading in log.readings {
+            match &delivery.topic {
+                Some(topic) if !csv_topic_names(topic, &reading.node) => {
+                    let line = csv_log::format_line(&reading);
+                    self.reject(0, RejectReason::NodeMismatch, line.as_bytes());
+                }
+                _ => self.add(reading, false),
+            }
+        }
+    }
+
+    fn read_telemetry(&mut self, delivery: &Delivery) {
+        let read = || -> Result<Message, RejectReason> {
+            Ok(Message {
+                node: NodeId::new(delivery.node.as_deref().unwrap_or_default())?,
+                sample: telemetry_json::parse(&delivery.payload)?,
+                fingerprint: telemetry_json::fingerprint(&delivery.payload),
+            })
+        };
+        match read() {
+            // There is no time in it, and that of a retained message is unknown.
+            Ok(_) if delivery.retained => self.reject(1, RejectReason::Retained, &delivery.payload),
+            Ok(message) => self.telemetry = Some(message),
+            Err(reason) => self.reject(1, reason, &delivery.payload),
+        }
+    }
+
+    fn add(&mut self, reading: Reading, context: bool) {
+        let line = LogLine {
+            reported: reading.reported,
+            sample: reading.sample,
+            context,
+        };
+        // Nearly always one node, and then its lines follow one another.
+        let known = self
+            .logs
+            .iter()
+            .rposition(|(node, _)| *node == reading.node);
+        match known {
+            Some(index) => self.logs[index].1.push(line),
+            None => self.logs.push((reading.node, vec![line])),
+        }
+    }
+
+    fn reject(&mut self, line: usize, reason: RejectReason, bytes: &[u8]) {
+        *self.rejected_by_reason.entry(reason.key()).or_default() += 1;
+        if self.rejected.len() < csv_log::Log::EXAMPLES {
+            self.rejected.push(Rejected::new(line, reason, bytes));
+        }
+    }
+}
+
+/// The last line of a prefix that ends with a line.
+fn last_line(prefix: &[u8]) -> Option<&[u8]> {
+    let prefix = prefix.strip_suffix(b"\n").unwrap_or(prefix);
+    let line = prefix.rsplit(|&b| b == b'\n').next()?;
+    // Framing of a prefix plays no role: it was used whole.
+    debug_assert_eq!(csv_log::used_len(line, Framing::Whole), line.len());
+    (!line.is_empty()).then_some(line)
+}
