@@ -1,0 +1,149 @@
+//! A copy of the database while it is in use.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use isems_core::RepoError;
+use sqlx::{ConnectOptions, Connection};
+
+use super::{
+    connect,
+    fault::{self, from_sqlx},
+    inspect::{self, Found},
+};
+
+/// Writes a consistent copy of the database `from` to the new file `to`, also
+/// while other processes write to it: it holds what was stored when the copying
+/// began. `to` appears when the copy is complete and on disk; until then it has
+/// another name beside it, which is removed if anything fails.
+///
+/// # Errors
+/// - [`RepoError::Foreign`] if `to` exists (it is left as it is), or if `from`
+///   is not a database of this program.
+/// - [`RepoError::Full`] if there is no room for the copy.
+/// - Any other if `from` cannot be read or `to` cannot be created.
+pub async fn backup(from: &Path, to: &Path) -> Result<(), RepoError> {
+    let from = absolute(from)?;
+    let to = absolute(to)?;
+    if inspect::inspect(&from).await? != Found::Ours {
+        return Err(RepoError::Unavailable {
+            what: format!("there is no database at {} to copy", from.display()),
+            cause: None,
+        });
+    }
+    if to.symlink_metadata().is_ok() {
+        return Err(exists_already(&to));
+    }
+    let part = Part::beside(&to);
+    copy(&from, &part.0, &to).await?;
+    tokio::task::spawn_blocking(move || part.publish(&to))
+        .await
+        .map_err(|error| RepoError::Unavailable {
+            what: "the copying was interrupted".to_owned(),
+            cause: Some(error.into()),
+        })?
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, RepoError> {
+    std::path::absolute(path).map_err(|error| cannot_write(path, error))
+}
+
+async fn copy(from: &Path, part: &Path, to: &Path) -> Result<(), RepoError> {
+    let Some(name) = part.to_str() else {
+        let error = io::Error::new(io::ErrorKind::InvalidFilename, "the path is not UTF-8");
+        return Err(cannot_write(to, error));
+    };
+    let mut connection = connect::reading(from)
+        .connect()
+        .await
+        .map_err(|error| from_sqlx(error, from))?;
+    let copied = sqlx::query("VACUUM INTO ?")
+        .bind(name)
+        .execute(&mut connection)
+        .await;
+    // It only read; a failure to close loses nothing.
+    let _ = connection.close().await;
+    copied.map(|_| ()).map_err(|error| {
+        if fault::sqlite_code(&error).is_some_and(fault::is_full) {
+            RepoError::Full {
+                what: format!(
+                    "no room is left for the copy {}; nothing was kept of it",
+                    to.display()
+                ),
+                cause: Some(error.into()),
+            }
+        } else if fault::sqlite_code(&error).is_some_and(fault::is_cannot_open) {
+            cannot_write(to, io::Error::other(error))
+        } else {
+            from_sqlx(error, from)
+        }
+    })
+}
+
+/// The copy before it is complete; removed when dropped.
+struct Part(PathBuf);
+
+impl Part {
+    fn beside(to: &Path) -> Self {
+        let mut name = OsString::from(".");
+        name.push(to.file_name().unwrap_or_default());
+        name.push(format!(".{}.part", std::process::id()));
+        let part = to.with_file_name(name);
+        // A leftover of a killed process that had our number.
+        let _ = std::fs::remove_file(&part);
+        Self(part)
+    }
+
+    fn publish(self, to: &Path) -> Result<(), RepoError> {
+        self.try_publish(to).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists_already(to),
+            _ => cannot_write(to, error),
+        })
+    }
+
+    fn try_publish(&self, to: &Path) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()?;
+        // A link, unlike a renaming, never replaces a file that appeared
+        // meanwhile. Memory sticks have no links.
+        match std::fs::hard_link(&self.0, to) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                std::fs::rename(&self.0, to)?;
+            }
+            linked => linked?,
+        }
+        match to.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Not there if it was renamed.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn exists_already(to: &Path) -> RepoError {
+    RepoError::Foreign {
+        what: format!(
+            "{} exists already and was left as it is; name a new file for the copy",
+            to.display()
+        ),
+    }
+}
+
+fn cannot_write(to: &Path, error: io::Error) -> RepoError {
+    RepoError::Unavailable {
+        what: format!(
+            "the copy {} cannot be written; check that its folder exists and may be written to",
+            to.display()
+        ),
+        cause: Some(error.into()),
+    }
+}

@@ -1,0 +1,193 @@
+//! What goes wrong inside, and the one place that turns it into [`RepoError`].
+
+use std::path::Path;
+
+use isems_core::{NodeId, RepoError};
+
+/// An error inside this adapter. Only [`Fault::at`] gives it its public form.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The database or its driver failed.
+    Sql(sqlx::Error),
+    /// Another writer changed the node.
+    Stale(NodeId),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl Fault {
+    /// The public form, naming the file and what to do.
+    pub(super) fn at(self, path: &Path) -> RepoError {
+        match self {
+            Self::Stale(node) => RepoError::Stale { node },
+            Self::Sql(error) => from_sqlx(error, path),
+        }
+    }
+}
+
+/// How to get data out of a damaged file, for people.
+pub(super) fn how_to_salvage(path: &Path) -> String {
+    format!(
+        "nothing in it was changed; to salvage what is left, stop the collector, run `sqlite3 {0} \
+         .recover | sqlite3 {0}.recovered` and let DATABASE_URL name the new file (or a backup)",
+        path.display()
+    )
+}
+
+/// The primary result codes of SQLite that we tell apart.
+mod code {
+    pub(super) const PERM: i32 = 3;
+    pub(super) const BUSY: i32 = 5;
+    pub(super) const LOCKED: i32 = 6;
+    pub(super) const READONLY: i32 = 8;
+    pub(super) const CORRUPT: i32 = 11;
+    pub(super) const FULL: i32 = 13;
+    pub(super) const CANTOPEN: i32 = 14;
+    pub(super) const NOTADB: i32 = 26;
+    /// Extended: the file was moved, removed or replaced.
+    pub(super) const READONLY_DBMOVED: i32 = 8 | (4 << 8);
+}
+
+/// SQLite's extended result code, if the error is one of SQLite's.
+pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
+    let sqlx::Error::Database(error) = error else {
+        return None;
+    };
+    error.code()?.parse().ok()
+}
+
+/// Whether somebody else holds a lock.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    sqlite_code(error).is_some_and(|code| matches!(code & 0xFF, code::BUSY | code::LOCKED))
+}
+
+/// Whether there is no room left.
+pub(super) const fn is_full(code: i32) -> bool {
+    code & 0xFF == code::FULL
+}
+
+/// Whether a file cannot be opened or created.
+pub(super) const fn is_cannot_open(code: i32) -> bool {
+    code & 0xFF == code::CANTOPEN
+}
+
+/// The public form of the database's error, naming the file and what to do.
+pub(super) fn from_sqlx(error: sqlx::Error, path: &Path) -> RepoError {
+    let file = path.display();
+    match &error {
+        sqlx::Error::PoolClosed => unavailable(format!("{file} is closed already"), error),
+        sqlx::Error::PoolTimedOut => unavailable(
+            format!("{file}: all connections have been in use for too long"),
+            error,
+        ),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => RepoError::Corrupt {
+            what: format!(
+                "{file} holds a value that was never written; {}",
+                how_to_salvage(path)
+            ),
+            cause: Some(error.into()),
+        },
+        _ => from_code(sqlite_code(&error), error, path),
+    }
+}
+
+fn from_code(code: Option<i32>, error: sqlx::Error, path: &Path) -> RepoError {
+    let file = path.display();
+    let cause = |error: sqlx::Error| Some(error.into());
+    if code == Some(code::READONLY_DBMOVED) {
+        let what = format!(
+            "{file} was moved, removed or replaced while in use; put it back or restart the \
+             collector"
+        );
+        return unavailable(what, error);
+    }
+    match code.map(|code| code & 0xFF) {
+        Some(code::FULL) => RepoError::Full {
+            what: format!("no room is left for {file}; free some on that file system"),
+            cause: cause(error),
+        },
+        Some(code::READONLY | code::PERM) => RepoError::ReadOnly {
+            what: format!(
+                "{file} cannot be written; check the owner and the rights of the file and its \
+                 folder, and whether the file system is mounted read-only"
+            ),
+            cause: cause(error),
+        },
+        Some(code::CORRUPT | code::NOTADB) => RepoError::Corrupt {
+            what: format!("{file}: {}", how_to_salvage(path)),
+            cause: cause(error),
+        },
+        Some(code::BUSY | code::LOCKED) => unavailable(
+            format!("{file} is held by another process for longer than we wait"),
+            error,
+        ),
+        Some(code::CANTOPEN) => unavailable(
+            format!(
+                "{file} cannot be opened; check the rights of the file and its folder, where \
+                 files ending in -wal and -shm must be writable too"
+            ),
+            error,
+        ),
+        _ => unavailable(format!("{file}: {error}"), error),
+    }
+}
+
+fn unavailable(what: String, error: sqlx::Error) -> RepoError {
+    RepoError::Unavailable {
+        what,
+        cause: Some(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which public error an SQLite result code becomes, by its first word.
+    fn kind(code: i32) -> &'static str {
+        let error = from_code(Some(code), sqlx::Error::WorkerCrashed, Path::new("x.db"));
+        match error {
+            RepoError::Full { .. } => "full",
+            RepoError::ReadOnly { .. } => "read-only",
+            RepoError::Corrupt { .. } => "corrupt",
+            RepoError::Unavailable { .. } => "unavailable",
+            _ => "other",
+        }
+    }
+
+    #[test]
+    fn result_codes_become_errors_that_say_what_to_do() {
+        for (code, expected) in [
+            (13, "full"),
+            (8, "read-only"),
+            (776, "read-only"),    // READONLY_ROLLBACK
+            (1032, "unavailable"), // READONLY_DBMOVED
+            (3, "read-only"),
+            (11, "corrupt"),
+            (779, "corrupt"), // CORRUPT_INDEX
+            (26, "corrupt"),
+            (5, "unavailable"),
+            (517, "unavailable"), // BUSY_SNAPSHOT
+            (6, "unavailable"),
+            (10, "unavailable"),
+            (778, "unavailable"), // IOERR_WRITE
+            (14, "unavailable"),
+            (1, "unavailable"),
+        ] {
+            assert_eq!(kind(code), expected, "code {code}");
+        }
+    }
+
+    #[test]
+    fn damage_comes_with_the_way_to_salvage() {
+        let error = from_code(Some(11), sqlx::Error::WorkerCrashed, Path::new("x.db"));
+        assert!(
+            error.to_string().contains("sqlite3 x.db .recover"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! The reading side, with connections that cannot write.
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use isems_core::{
+    HistoryRange, MeasurementReader, NodeId, RepoError, SourceSummary, StoredMeasurement, Timestamp,
+};
+use sqlx::{Row, SqlitePool};
+
+use super::{
+    connect, fault,
+    row::{self, columns},
+    sources,
+};
+
+/// Reads measurements; its connections are opened read-only, so nothing that
+/// holds it can write, whatever it is made to do. Reads never wait for the
+/// writer, nor the writer for them. Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct SqliteReader {
+    pub(super) pool: SqlitePool,
+    path: Arc<Path>,
+}
+
+/// For each node one look into the unique index, at its newest end.
+pub(super) const LATEST: &str = concat!(
+    "SELECT measurement.id, name, ",
+    columns!(),
+    " FROM node CROSS JOIN measurement ON measurement.id = \
+     (SELECT newest.id FROM measurement AS newest WHERE newest.node = node.id \
+      ORDER BY newest.observed DESC, newest.reported DESC LIMIT 1) \
+     WHERE ?1 IS NULL OR observed > ?1 ORDER BY name"
+);
+
+/// The unique index, read backwards.
+pub(super) const HISTORY: &str = concat!(
+    "SELECT id, ",
+    columns!(),
+    " FROM measurement WHERE node = (SELECT node.id FROM node WHERE name = ?1) \
+     AND observed BETWEEN ?2 AND ?3 ORDER BY observed DESC, reported DESC LIMIT ?4"
+);
+
+impl SqliteReader {
+    pub(super) fn new(path: &Arc<Path>) -> Self {
+        Self {
+            pool: connect::reader_pool(path),
+            path: Arc::clone(path),
+        }
+    }
+
+    async fn read_latest(
+        &self,
+        active_since: Option<Timestamp>,
+    ) -> Result<Vec<StoredMeasurement>, sqlx::Error> {
+        let rows = sqlx::query(LATEST)
+            .bind(active_since.map(Timestamp::as_unix))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|found| {
+                let node = row::node_id(found.try_get(1)?)?;
+                Ok(StoredMeasurement {
+                    id: found.try_get(0)?,
+                    measurement: row::measurement(found, 2, node)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn read_history(
+        &self,
+        node: &NodeId,
+        range: HistoryRange,
+        limit: usize,
+    ) -> Result<Vec<StoredMeasurement>, sqlx::Error> {
+        let rows = sqlx::query(HISTORY)
+            .bind(node.as_str())
+            .bind(range.from.map_or(i64::MIN, Timestamp::as_unix))
+            .bind(range.until.map_or(i64::MAX, Timestamp::as_unix))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|found| {
+                Ok(StoredMeasurement {
+                    id: found.try_get(0)?,
+                    measurement: row::measurement(found, 1, node.clone())?,
+                })
+            })
+            .collect()
+    }
+
+    fn failed(&self, error: sqlx::Error) -> RepoError {
+        fault::from_sqlx(error, &self.path)
+    }
+}
+
+#[async_trait]
+impl MeasurementReader for SqliteReader {
+    async fn latest(
+        &self,
+        active_since: Option<Timestamp>,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let latest = self.read_latest(active_since).await;
+        latest.map_err(|error| self.failed(error))
+    }
+
+    async fn history(
+        &self,
+        node: &NodeId,
+        range: HistoryRange,
+        limit: usize,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let history = self.read_history(node, range, limit).await;
+        history.map_err(|error| self.failed(error))
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
+        let summaries = sources::summaries(&self.pool).await;
+        summaries.map_err(|error| self.failed(error))
+    }
+}

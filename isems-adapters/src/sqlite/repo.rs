@@ -1,0 +1,156 @@
+//! The repository: one connection that writes, a few that only read.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use isems_core::{
+    Batch, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeState, PruneMode,
+    PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary, StoreReport,
+    StoredMeasurement, Timestamp,
+};
+use sqlx::SqlitePool;
+
+use super::{connect, fault::Fault, inspect, nodes, prune, reader::SqliteReader, sources, store};
+
+/// Measurements in one SQLite file.
+///
+/// What [`MeasurementRepo::store`] returns is on disk (write-ahead log, synced
+/// at each commit). Several processes may open the same file; writers take
+/// turns and wait up to ten seconds for each other. Reads, also of other
+/// processes, go on while somebody writes.
+#[derive(Debug)]
+pub struct SqliteRepo {
+    writer: SqlitePool,
+    reader: SqliteReader,
+    path: Arc<Path>,
+}
+
+impl SqliteRepo {
+    /// Opens the file, creates it if it is missing (but not its folder), and
+    /// brings its schema up to date.
+    ///
+    /// # Errors
+    /// - [`RepoError::Foreign`] if it is a newer version's, the old Python
+    ///   collector's or another program's database. It is left as it was, byte
+    ///   for byte, and no file is created beside it.
+    /// - [`RepoError::Corrupt`] if it is no database or damaged; likewise left
+    ///   as it was.
+    /// - [`RepoError::Unavailable`], [`RepoError::ReadOnly`] or
+    ///   [`RepoError::Full`] if the folder is missing, or the file cannot be
+    ///   read or written.
+    pub async fn open(path: &Path) -> Result<Self, RepoError> {
+        // Absolute, as SQLite would take a relative `file:…` for a URI.
+        let path = std::path::absolute(path).map_err(|error| RepoError::Unavailable {
+            what: format!(
+                "the path {:?} cannot be resolved",
+                path.display().to_string()
+            ),
+            cause: Some(error.into()),
+        })?;
+        let path: Arc<Path> = path.into();
+        inspect::inspect(&path).await?;
+        connect::prepare(&path).await?;
+        Ok(Self {
+            writer: connect::writer_pool(&path),
+            reader: SqliteReader::new(&path),
+            path,
+        })
+    }
+
+    /// A reader whose connections cannot write; the API gets this.
+    #[must_use]
+    pub fn reader(&self) -> SqliteReader {
+        self.reader.clone()
+    }
+
+    /// The file, as an absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves the write-ahead log into the file and closes all connections,
+    /// those of [`reader`](Self::reader) too: reads that are under way are
+    /// waited for, later ones fail as [`RepoError::Unavailable`]. Nothing is
+    /// lost without it; with it, the file alone is the whole database.
+    pub async fn close(&self) {
+        self.reader.pool.close().await;
+        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&self.writer)
+            .await;
+        if let Err(error) = checkpoint {
+            tracing::warn!(
+                file = %self.path.display(),
+                %error,
+                "the write-ahead log stays beside the database until it is opened next; nothing \
+                 is lost"
+            );
+        }
+        self.writer.close().await;
+    }
+
+    fn failed(&self, fault: impl Into<Fault>) -> RepoError {
+        fault.into().at(&self.path)
+    }
+}
+
+#[async_trait]
+impl MeasurementReader for SqliteRepo {
+    async fn latest(
+        &self,
+        active_since: Option<Timestamp>,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        self.reader.latest(active_since).await
+    }
+
+    async fn history(
+        &self,
+        node: &NodeId,
+        range: HistoryRange,
+        limit: usize,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        self.reader.history(node, range, limit).await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
+        self.reader.sources().await
+    }
+}
+
+#[async_trait]
+impl MeasurementRepo for SqliteRepo {
+    async fn store(&self, batch: &Batch) -> Result<StoreReport, RepoError> {
+        let stored = store::store(&self.writer, batch).await;
+        stored.map_err(|fault| self.failed(fault))
+    }
+
+    async fn node_state(&self, node: &NodeId) -> Result<NodeState, RepoError> {
+        let state = nodes::state(&self.reader.pool, node).await;
+        state.map_err(|error| self.failed(error))
+    }
+
+    async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError> {
+        let newest = nodes::newest_arrival(&self.reader.pool).await;
+        newest.map_err(|error| self.failed(error))
+    }
+
+    async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError> {
+        let positions = sources::positions(&self.reader.pool).await;
+        positions.map_err(|error| self.failed(error))
+    }
+
+    async fn prune(
+        &self,
+        policy: &RetentionPolicy,
+        now: Timestamp,
+        mode: PruneMode,
+    ) -> Result<PruneReport, RepoError> {
+        let report = prune::prune(&self.writer, &self.reader.pool, policy, now, mode).await;
+        report.map_err(|error| self.failed(error))
+    }
+
+    async fn forget(&self, node: &NodeId) -> Result<u64, RepoError> {
+        let removed = prune::forget(&self.writer, node).await;
+        removed.map_err(|error| self.failed(error))
+    }
+}

@@ -1,0 +1,132 @@
+//! Storing a batch: one transaction.
+
+use std::collections::{BTreeSet, HashMap};
+
+use isems_core::{
+    Batch, BatchOrigin, Measurement, NodeId, NodeUpdate, PartReport, SourcePart, StoreReport,
+    Timestamp,
+};
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{
+    connect::BEGIN,
+    fault::Fault,
+    nodes::{self, NodeRow},
+    rows::{self, Candidate},
+    sources,
+};
+
+/// Stores a batch, or nothing of it.
+pub(super) async fn store(writer: &SqlitePool, batch: &Batch) -> Result<StoreReport, Fault> {
+    if batch.parts.is_empty() && batch.nodes.is_empty() {
+        return Ok(StoreReport::default());
+    }
+    let mut transaction = writer.begin_with(BEGIN).await?;
+    let mut writing = Writing {
+        connection: &mut transaction,
+        origin: batch.origin,
+        known: HashMap::new(),
+        changed: BTreeSet::new(),
+        arrival: None,
+    };
+    let report = writing.batch(batch).await?;
+    transaction.commit().await?;
+    Ok(report)
+}
+
+/// A batch on its way into the database.
+struct Writing<'a> {
+    connection: &'a mut SqliteConnection,
+    origin: BatchOrigin,
+    /// The nodes that were met so far.
+    known: HashMap<NodeId, NodeRow>,
+    changed: BTreeSet<i64>,
+    arrival: Option<Timestamp>,
+}
+
+impl Writing<'_> {
+    async fn batch(&mut self, batch: &Batch) -> Result<StoreReport, Fault> {
+        self.check_versions(&batch.nodes).await?;
+        let mut report = StoreReport::default();
+        for part in &batch.parts {
+            report.parts.push(self.part(part).await?);
+        }
+        for update in &batch.nodes {
+            let node = self.node(&update.node).await?;
+            nodes::replace_runs(self.connection, node.id, &update.runs).await?;
+            self.changed.insert(node.id);
+        }
+        nodes::record_change(self.connection, &self.changed, self.arrival).await?;
+        Ok(report)
+    }
+
+    async fn check_versions(&mut self, updates: &[NodeUpdate]) -> Result<(), Fault> {
+        for update in updates {
+            let found = nodes::find(self.connection, &update.node).await?;
+            if found.map_or(0, |node| node.version) != update.expected {
+                return Err(Fault::Stale(update.node.clone()));
+            }
+            if let Some(found) = found {
+                self.known.insert(update.node.clone(), found);
+            }
+        }
+        Ok(())
+    }
+
+    async fn part(&mut self, part: &SourcePart) -> Result<PartReport, sqlx::Error> {
+        let mut report = PartReport::default();
+        for chunk in part.rows.chunks(rows::CHUNK) {
+            self.chunk(chunk, &mut report).await?;
+        }
+        if let Some(update) = &part.update {
+            sources::enter(self.connection, update, &report).await?;
+            self.arrived(Some(update.at));
+        }
+        Ok(report)
+    }
+
+    async fn chunk(
+        &mut self,
+        chunk: &[Measurement],
+        report: &mut PartReport,
+    ) -> Result<(), sqlx::Error> {
+        let mut candidates = Vec::with_capacity(chunk.len());
+        for measurement in chunk {
+            let node = self.node(&measurement.node).await?;
+            let pruned = self.origin == BatchOrigin::Intake
+                && node
+                    .pruned_until
+                    .is_some_and(|until| measurement.observed <= until);
+            candidates.push(Candidate {
+                node: node.id,
+                measurement,
+                pruned,
+            });
+        }
+        let new = rows::sort_out(self.connection, &candidates, report).await?;
+        rows::insert(self.connection, &new).await?;
+        for (node, measurement) in new {
+            self.changed.insert(node);
+            self.arrived(measurement.received);
+        }
+        Ok(())
+    }
+
+    /// The node of that name, created if need be: a row of an unknown node is
+    /// always stored.
+    async fn node(&mut self, name: &NodeId) -> Result<NodeRow, sqlx::Error> {
+        if let Some(node) = self.known.get(name) {
+            return Ok(*node);
+        }
+        let node = match nodes::find(self.connection, name).await? {
+            Some(node) => node,
+            None => nodes::create(self.connection, name).await?,
+        };
+        self.known.insert(name.clone(), node);
+        Ok(node)
+    }
+
+    fn arrived(&mut self, at: Option<Timestamp>) {
+        self.arrival = self.arrival.max(at);
+    }
+}
