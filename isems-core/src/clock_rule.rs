@@ -2,10 +2,10 @@
 //!
 //! Nodes have no battery-backed clock and often no NTP. We keep what was
 //! reported, when it arrived, and what we believe (`observed`). The rule is
-//! pure: it sees the lines of one node from one delivery, cut into
-//! [stretches](stretches) at clock steps, and says for each new line of a
-//! stretch under which offset it is to be stored. Which lines are known is
-//! looked up by [`collect`](crate::Collector).
+//! pure: it sees the lines of one node from one delivery, cut into stretches at
+//! clock steps, and says for each new line of a stretch under which offset it
+//! is to be stored. Which lines are known is looked up by the
+//! [`Collector`](crate::Collector).
 
 use std::ops::Range;
 

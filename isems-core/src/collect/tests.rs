@@ -1,5 +1,10 @@
 //! The write side over a repository in memory.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on is meant to panic"
+)]
+
 mod clock_fixtures;
 mod deliveries;
 mod telemetry;

@@ -1,1 +1,270 @@
+//! What becomes of whole deliveries.
 
+use super::*;
+use crate::{Framing, ReadPosition, SourceError, SourceId, testing::ScriptedSource};
+
+const T: i64 = 1_748_768_945;
+
+#[test]
+fn the_fixture_logs_are_stored_whole_and_once() {
+    let mut world = World::new();
+    let mut stored = 0;
+    for (name, arrival, lines, rejected) in [
+        ("aa-ring", 1_748_911_400, 42, 0),
+        ("avr-echt", 1_739_185_200, 472, 0),
+        ("elektra-dach", 1_743_386_300, 3660, 0),
+        ("herbst-umstellung", 1_761_480_900, 900, 0),
+        ("kaputte-geo", 1_748_912_500, 60, 0),
+        ("keine-verbindung", 1_746_069_800, 200, 0),
+        ("latin1", 1_748_914_900, 100, 0),
+        ("leere-uci", 1_748_912_500, 60, 0),
+        ("leerzeichen-geo", 1_748_910_700, 30, 0),
+        ("ohne-ntp.boot2", 1_750_087_020, 1426, 0),
+        ("ohne-ntp.boot3", 1_750_099_300, 200, 0),
+        ("ps-wort", 1_748_910_600, 28, 0),
+        ("semikolon", 1_748_910_100, 0, 20),
+        ("uhrensprung", 1_748_952_000, 708, 0),
+        ("wackelkontakt", 1_744_316_400, 1200, 0),
+        ("watchdog42000", 1_754_185_300, 100, 0),
+    ] {
+        let log = delivery(name, &fixture(&format!("logs/{name}.log")), arrival);
+        let first = world.take(log.clone()).tally;
+        assert_eq!(
+            (first.stored, first.rejected_in_all()),
+            (lines, rejected),
+            "{name}"
+        );
+        let again = world.take(log).tally;
+        assert_eq!(
+            (again.stored, again.duplicate),
+            (0, lines),
+            "{name}, second round"
+        );
+        stored += first.stored;
+    }
+    assert_eq!(stored, 9186);
+}
+
+#[test]
+fn lines_of_several_nodes_in_one_log_are_kept_apart() {
+    let mut world = World::new();
+    let log = [
+        line("A", T, 12.0),
+        line("B", T, 12.1),
+        line("A", T + 61, 12.2),
+        line("B", T + 61, 12.3),
+    ]
+    .concat();
+    let report = world.take(delivery("ring", log.as_bytes(), T + 70));
+    assert_eq!(
+        report.nodes,
+        ["A", "B"].map(|name| NodeId::new(name).unwrap())
+    );
+    assert_eq!((world.history("A").len(), world.history("B").len()), (2, 2));
+}
+
+#[test]
+fn a_node_that_two_addresses_report_is_noted_once() {
+    let mut world = World::new();
+    let from = |address: &str, t| delivery(address, line("A", t, 12.0).as_bytes(), t + 5);
+    assert_eq!(world.take(from("http://10.0.0.1/", T)).notes, []);
+    let other = SourceId::new("http://10.0.0.1/");
+    assert_eq!(
+        world.take(from("http://10.0.0.2/", T + 61)).notes,
+        [Note::NodeAtTwoAddresses {
+            node: NodeId::new("A").unwrap(),
+            other
+        }]
+    );
+    assert_eq!(world.take(from("http://10.0.0.2/", T + 122)).notes, []);
+}
+
+#[test]
+fn a_topic_that_names_another_node_rejects_the_line_and_no_other() {
+    let mut world = World::new();
+    let payload = [line("A", T, 12.0), line("B", T, 12.0)].concat();
+    let report = world.take(Delivery {
+        topic: Some("/isems/A/csvlog".into()),
+        framing: Framing::Whole,
+        ..delivery("broker", payload.as_bytes(), T + 5)
+    });
+    assert_eq!(
+        (report.tally.stored, report.tally.rejected["node mismatch"]),
+        (1, 1)
+    );
+    assert_eq!(world.history("B"), []);
+}
+
+#[test]
+fn a_known_prefix_is_neither_looked_at_nor_counted_again() {
+    let mut world = World::new();
+    let first = [
+        line("A", T, 12.0),
+        "trash;\n".into(),
+        line("A", T + 61, 12.1),
+    ]
+    .concat();
+    world.take(delivery("s", first.as_bytes(), T + 70));
+    let grown = first.clone() + &line("A", T + 122, 12.2);
+    let report = world.take(Delivery {
+        known_prefix: first.len(),
+        ..delivery("s", grown.as_bytes(), T + 130)
+    });
+    assert_eq!(
+        report.tally,
+        Tally {
+            stored: 1,
+            ..Tally::default()
+        }
+    );
+    assert_eq!(world.history("A").len(), 3);
+}
+
+#[test]
+fn an_answer_without_news_only_tells_that_the_source_lives() {
+    let mut world = World::new();
+    world.take(delivery("s", b"", T));
+    let sources = block_on(crate::MeasurementReader::sources(&*world.repo)).unwrap();
+    assert_eq!(sources[0].last_success, Some(Timestamp::from_unix(T)));
+    assert_eq!(sources[0].tally, Tally::default());
+}
+
+#[test]
+fn the_read_position_is_stored_with_the_rows() {
+    let mut world = World::new();
+    let position = ReadPosition("everything up to here".into());
+    world.take(Delivery {
+        position: Some(position.clone()),
+        ..delivery("s", line("A", T, 12.0).as_bytes(), T)
+    });
+    let positions = block_on(world.repo.read_positions()).unwrap();
+    assert_eq!(positions[&SourceId::new("s")], position);
+}
+
+#[test]
+fn a_wrong_node_clock_is_noted_when_a_run_begins_and_not_again() {
+    let mut world = World::new();
+    let log = line("A", 129, 12.0);
+    let node = NodeId::new("A").unwrap();
+    assert_eq!(
+        world.take(delivery("s", log.as_bytes(), T)).notes,
+        [Note::NodeClockWrong {
+            node,
+            offset: T - 129,
+            basis: Basis::Estimated
+        }]
+    );
+    let grown = log + &line("A", 190, 12.1);
+    assert_eq!(
+        world.take(delivery("s", grown.as_bytes(), T + 61)).notes,
+        []
+    );
+}
+
+#[test]
+fn a_time_in_the_future_does_not_hide_later_data() {
+    let mut world = World::new();
+    world.take(delivery("s", line("A", T + 31_536_000, 12.0).as_bytes(), T));
+    world.take(delivery("s", line("A", T + 61, 12.5).as_bytes(), T + 61));
+    let latest = block_on(crate::MeasurementReader::latest(&*world.repo, None)).unwrap();
+    assert_eq!(latest[0].measurement.sample.battery_voltage, Some(12.5));
+}
+
+#[test]
+fn the_first_line_of_another_boot_is_stored_though_it_looks_the_same() {
+    let mut world = World::new();
+    for boot in 0..3 {
+        let start = T + boot * 2 * 86_400;
+        let log = [
+            line("A", 99, 12.176),
+            line("A", start, 12.1),
+            line("A", start + 61, 12.2),
+        ]
+        .concat();
+        assert_eq!(
+            world
+                .take(delivery("s", log.as_bytes(), start + 70))
+                .tally
+                .stored,
+            3,
+            "boot {boot}"
+        );
+    }
+}
+
+#[test]
+fn a_clock_of_ours_that_most_nodes_contradict_corrects_nothing() {
+    let mut world = World::new();
+    let ahead = 86_400;
+    let dated = |node: &str| Delivery {
+        sender_clock: Some(Timestamp::from_unix(T + ahead)),
+        ..delivery(node, line(node, T + ahead - 9, 12.0).as_bytes(), T)
+    };
+    let reports = world.ingest(&[dated("A"), dated("B")]);
+    assert_eq!(
+        reports[0].notes,
+        [Note::OwnClockDoubted(Doubt::NodesDisagree {
+            nodes: 2,
+            ahead
+        })]
+    );
+    assert_eq!(
+        world.history("A")[0].observed,
+        Timestamp::from_unix(T + ahead - 9)
+    );
+    assert_eq!(world.history("A")[0].basis, Basis::Node);
+}
+
+#[test]
+fn a_clock_of_ours_that_was_set_back_is_doubted() {
+    let mut world = World::new();
+    world.take(delivery("s", line("A", T, 12.0).as_bytes(), T + 5));
+    world.restart();
+    let back = T - 86_400;
+    let report = world.take(delivery("s", line("A", T + 61, 12.1).as_bytes(), back));
+    let newest = Timestamp::from_unix(T + 5);
+    assert_eq!(
+        report.notes,
+        [Note::OwnClockDoubted(Doubt::BeforeNewestArrival { newest })]
+    );
+    assert_eq!(world.history("A")[1].observed, Timestamp::from_unix(T + 61));
+}
+
+#[test]
+fn a_clock_of_ours_from_before_the_program_was_built_is_doubted() {
+    let mut world = World::new();
+    let report = world.take(delivery("s", line("A", T, 12.0).as_bytes(), 0));
+    assert_eq!(
+        report.notes,
+        [Note::OwnClockDoubted(Doubt::BeforeBuild { built: BUILT })]
+    );
+    assert_eq!(world.history("A")[0].observed, Timestamp::from_unix(T));
+}
+
+#[test]
+fn draining_a_source_confirms_what_is_stored_and_goes_on_after_a_failure() {
+    let mut world = World::new();
+    let failure = SourceError::Refused {
+        from: SourceId::new("http://10.0.0.9/"),
+        what: "answered 403".into(),
+    };
+    let script = [
+        Ok(delivery("s", line("A", T, 12.0).as_bytes(), T)),
+        Err(failure),
+        Ok(delivery("s", line("A", T + 61, 12.1).as_bytes(), T + 61)),
+    ];
+    let mut source = ScriptedSource::new("script", script);
+    let clock = crate::testing::ManualClock::at(Timestamp::from_unix(T + 100));
+    let mut failures = Vec::new();
+    let tally = block_on(world.collector.drain(&mut source, &clock, |error| {
+        failures.push(error.to_string())
+    }));
+    assert_eq!(tally.unwrap().stored, 2);
+    assert_eq!(failures, ["http://10.0.0.9/: answered 403"]);
+    assert_eq!(source.confirmed().len(), 2);
+    let sources = block_on(crate::MeasurementReader::sources(&*world.repo)).unwrap();
+    assert_eq!(
+        sources[0].last_error,
+        Some((Timestamp::from_unix(T + 100), "answered 403".into()))
+    );
+}
