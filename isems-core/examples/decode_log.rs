@@ -24,10 +24,7 @@ fn main() -> io::Result<()> {
             reading.node,
             volts(reading.sample.battery_voltage),
             volts(reading.sample.open_circuit_voltage),
-            reading
-                .sample
-                .status
-                .map_or_else(|| "?".to_owned(), |status| status.to_string()),
+            reading.sample.status.map_or_else(|| "?".to_owned(), |status| status.to_string()),
         )?;
     }
     for rejected in &log.rejected {

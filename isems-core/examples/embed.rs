@@ -13,8 +13,8 @@ use isems_core::{
     Query, Receipt, RepoError, SourceError, SourceId, SourceKind, Timestamp,
 };
 
-/// Nodes whose lines arrive by whatever you have: a serial line, a LoRa
-/// gateway, a file.
+/// Nodes whose lines arrive by whatever you have: a serial line, a
+/// radio gateway, a file.
 struct MySource {
     id: SourceId,
     lines: Vec<String>,
@@ -66,10 +66,8 @@ const LINES: [&str; 2] = [
 ];
 
 fn main() -> Result<(), RepoError> {
-    let mut source = MySource {
-        id: SourceId::new("lora"),
-        lines: LINES.map(str::to_owned).to_vec(),
-    };
+    let mut source =
+        MySource { id: SourceId::new("lora"), lines: LINES.map(str::to_owned).to_vec() };
     let repo = Arc::new(MemoryRepo::default());
     let mut collector = Collector::new(repo.clone(), Timestamp::from_unix(1_700_000_000));
     pollster::block_on(async {

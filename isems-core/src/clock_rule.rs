@@ -54,9 +54,7 @@ impl Circumstances {
 
     /// By how much our clock is ahead of the node's.
     fn sender_offset(&self) -> Option<i64> {
-        self.sender_clock
-            .filter(|_| self.doubted.is_none())
-            .map(|clock| self.arrival.since(clock))
+        self.sender_clock.filter(|_| self.doubted.is_none()).map(|clock| self.arrival.since(clock))
     }
 }
 
@@ -125,10 +123,7 @@ pub(crate) fn decide(
     if circumstances.retained {
         return retained(reported, known, circumstances);
     }
-    let trailing = known
-        .iter()
-        .rposition(Option::is_some)
-        .map_or(0, |last| last + 1);
+    let trailing = known.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     let trailing_run = match trailing {
         0 => continued(reported, runs, next),
         _ => known[trailing - 1],
@@ -152,15 +147,9 @@ pub(crate) fn decide(
 
 /// The median of the intervals between lines, in seconds.
 pub(crate) fn median_interval(reported: &[Timestamp]) -> Option<i64> {
-    let mut intervals: Vec<i64> = reported
-        .windows(2)
-        .map(|pair| pair[1].since(pair[0]))
-        .collect();
+    let mut intervals: Vec<i64> = reported.windows(2).map(|pair| pair[1].since(pair[0])).collect();
     intervals.sort_unstable();
-    intervals
-        .get(intervals.len() / 2)
-        .copied()
-        .filter(|interval| *interval > 0)
+    intervals.get(intervals.len() / 2).copied().filter(|interval| *interval > 0)
 }
 
 fn retained(
@@ -170,10 +159,9 @@ fn retained(
 ) -> Vec<Fate> {
     let fate = |(reported, known): (&Timestamp, &Option<usize>)| match known {
         Some(run) => Fate::Known(*run),
-        None if circumstances.is_possible(*reported) => Fate::Begins {
-            offset: 0,
-            basis: Basis::Node,
-        },
+        None if circumstances.is_possible(*reported) => {
+            Fate::Begins { offset: 0, basis: Basis::Node }
+        }
         None => Fate::Refused,
     };
     reported.iter().zip(known).map(fate).collect()
@@ -200,11 +188,7 @@ fn fits(
         return true;
     }
     let newest = newest(reported).plus(run.offset);
-    let tolerance = if run.offset == 0 {
-        CLOCK_TOLERANCE
-    } else {
-        OFFSET_TOLERANCE
-    };
+    let tolerance = if run.offset == 0 { CLOCK_TOLERANCE } else { OFFSET_TOLERANCE };
     let agrees = circumstances
         .sender_offset()
         .filter(|_| next.is_none())
@@ -215,9 +199,7 @@ fn fits(
 fn begin(reported: &[Timestamp], next: Option<Next>, circumstances: &Circumstances) -> Fate {
     let newest = newest(reported);
     let (offset, basis) = match next {
-        None => match circumstances
-            .sender_offset()
-            .filter(|offset| offset.abs() > CLOCK_TOLERANCE)
+        None => match circumstances.sender_offset().filter(|offset| offset.abs() > CLOCK_TOLERANCE)
         {
             Some(offset) => (offset, Basis::Corrected),
             None if circumstances.is_possible(newest) => (0, Basis::Node),
@@ -231,9 +213,8 @@ fn begin(reported: &[Timestamp], next: Option<Next>, circumstances: &Circumstanc
             if possible && next.basis != Basis::Node {
                 (0, Basis::Node)
             } else {
-                let interval = median_interval(reported)
-                    .or(next.interval)
-                    .unwrap_or(USUAL_INTERVAL);
+                let interval =
+                    median_interval(reported).or(next.interval).unwrap_or(USUAL_INTERVAL);
                 let last = reported.last().copied().unwrap_or_default();
                 (next.first_observed.since(last) - interval, Basis::Corrected)
             }

@@ -40,9 +40,7 @@ pub struct Collector {
 
 impl fmt::Debug for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Collector")
-            .field("own_clock", &self.own_clock)
-            .finish_non_exhaustive()
+        f.debug_struct("Collector").field("own_clock", &self.own_clock).finish_non_exhaustive()
     }
 }
 
@@ -94,11 +92,7 @@ impl fmt::Display for Note {
             Self::OwnClockDoubted(doubt) => {
                 write!(f, "the clock of this machine is doubted: {doubt}")
             }
-            Self::NodeClockWrong {
-                node,
-                offset,
-                basis,
-            } => write!(
+            Self::NodeClockWrong { node, offset, basis } => write!(
                 f,
                 "the clock of {node} is wrong: its lines are stored {offset:+} s from what it reports ({})",
                 basis.as_str()
@@ -139,8 +133,7 @@ impl Collector {
         now: Timestamp,
     ) -> Result<Vec<DeliveryReport>, RepoError> {
         if self.own_clock.newest_arrival().is_none() {
-            self.own_clock
-                .note_arrival(self.repo.newest_arrival().await?);
+            self.own_clock.note_arrival(self.repo.newest_arrival().await?);
         }
         let parsed: Vec<Parsed> = deliveries.iter().map(Parsed::of).collect();
         for (delivery, parsed) in deliveries.iter().zip(&parsed) {
@@ -157,8 +150,7 @@ impl Collector {
                 Err(error) => return Err(error),
             }
         };
-        self.own_clock
-            .note_arrival(deliveries.iter().map(|delivery| delivery.arrival).max());
+        self.own_clock.note_arrival(deliveries.iter().map(|delivery| delivery.arrival).max());
         for (report, counts) in reports.iter_mut().zip(stored.parts) {
             report.tally.add(&counts.into());
             self.note_addresses(report);
@@ -186,17 +178,8 @@ impl Collector {
             bytes: 0,
             clock_offset: None,
         };
-        let part = SourcePart {
-            update: Some(update),
-            rows: Vec::new(),
-        };
-        self.repo
-            .store(&Batch {
-                parts: vec![part],
-                ..Batch::default()
-            })
-            .await
-            .map(drop)
+        let part = SourcePart { update: Some(update), rows: Vec::new() };
+        self.repo.store(&Batch { parts: vec![part], ..Batch::default() }).await.map(drop)
     }
 
     /// Takes in everything that a source has until it is over, one delivery at
@@ -262,9 +245,7 @@ impl Collector {
                     position: delivery.position.clone(),
                     tally: judged.tally.clone(),
                     bytes: delivery.bytes,
-                    clock_offset: delivery
-                        .sender_clock
-                        .map(|clock| delivery.arrival.since(clock)),
+                    clock_offset: delivery.sender_clock.map(|clock| delivery.arrival.since(clock)),
                 }),
                 rows: judged.rows,
             });
@@ -273,12 +254,7 @@ impl Collector {
                 kind: delivery.kind,
                 tally: judged.tally,
                 nodes: parsed.nodes(),
-                rejected: parsed
-                    .rejected
-                    .iter()
-                    .cloned()
-                    .chain(judged.rejected)
-                    .collect(),
+                rejected: parsed.rejected.iter().cloned().chain(judged.rejected).collect(),
                 notes,
             });
         }
@@ -294,15 +270,11 @@ impl Collector {
             self.addresses.clear();
         }
         for node in &report.nodes {
-            let known = self
-                .addresses
-                .entry(node.clone())
-                .or_insert_with(|| report.source.clone());
+            let known = self.addresses.entry(node.clone()).or_insert_with(|| report.source.clone());
             if *known != report.source && self.shared_nodes.insert(node.clone()) {
-                report.notes.push(Note::NodeAtTwoAddresses {
-                    node: node.clone(),
-                    other: known.clone(),
-                });
+                report
+                    .notes
+                    .push(Note::NodeAtTwoAddresses { node: node.clone(), other: known.clone() });
             }
         }
     }

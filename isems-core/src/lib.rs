@@ -65,6 +65,7 @@
 mod activity;
 pub mod clock_rule;
 mod collect;
+mod ledger;
 mod measurement;
 mod memory;
 mod ports;
@@ -78,6 +79,7 @@ pub mod wire;
 
 pub use activity::ActivityRule;
 pub use collect::{Collector, DeliveryReport, Doubt, Note};
+pub use ledger::{Ledger, Put};
 pub use measurement::{
     Basis, Measurement, NodeId, NodeIdError, Reported, RowId, Sample, StoredMeasurement,
 };
@@ -89,6 +91,6 @@ pub use ports::{
     SourceError, SourceId, SourceKind, SourcePart, SourceSummary, SourceUpdate, StoreReport, Tally,
 };
 pub use query::{Nodes, Query};
-pub use retention::{Removal, RetentionPolicy};
+pub use retention::{Removal, RetentionPolicy, SortedOut};
 pub use status::NodeStatus;
 pub use time::{Clock, Timestamp};

@@ -25,9 +25,7 @@ pub struct Query {
 
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Query")
-            .field("activity", &self.activity)
-            .finish_non_exhaustive()
+        f.debug_struct("Query").field("activity", &self.activity).finish_non_exhaustive()
     }
 }
 
@@ -63,9 +61,7 @@ impl Query {
     /// # Errors
     /// See [`RepoError`].
     pub async fn recent(&self, node: &NodeId) -> Result<Vec<StoredMeasurement>, RepoError> {
-        self.reader
-            .history(node, HistoryRange::ALL, Self::RECENT)
-            .await
+        self.reader.history(node, HistoryRange::ALL, Self::RECENT).await
     }
 
     /// What is known of every source, sorted by id.

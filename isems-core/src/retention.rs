@@ -1,6 +1,6 @@
 //! What to keep: a pure rule that names its reasons.
 
-use crate::{Timestamp, time::DAY};
+use crate::{NodeId, NodePrune, Timestamp, time::DAY};
 
 /// How many measurements of a node are kept, and for how long.
 ///
@@ -34,8 +34,7 @@ impl RetentionPolicy {
     /// The earliest observed time that the age limit keeps at `now`.
     #[must_use]
     pub fn oldest_kept(&self, now: Timestamp) -> Option<Timestamp> {
-        self.keep_days
-            .map(|days| now.plus(-(i64::from(days) * DAY)))
+        self.keep_days.map(|days| now.plus(-(i64::from(days) * DAY)))
     }
 
     /// The verdict on one measurement: `rank` is the number of newer
@@ -50,13 +49,42 @@ impl RetentionPolicy {
         if self.keep_per_node.is_some_and(|keep| rank >= keep as usize) {
             return Some(Removal::TooMany);
         }
-        if self
-            .oldest_kept(now)
-            .is_some_and(|oldest| observed < oldest)
-        {
+        if self.oldest_kept(now).is_some_and(|oldest| observed < oldest) {
             return Some(Removal::TooOld);
         }
         None
+    }
+}
+
+/// What a policy says of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SortedOut<K> {
+    /// How many go, by reason.
+    pub report: NodePrune,
+    /// Those that go, newest first.
+    pub gone: Vec<K>,
+}
+
+impl RetentionPolicy {
+    /// Judges the whole history of a node, handed over newest first as keys
+    /// with observed times. `None`: all of it stays.
+    pub fn sort_out<K>(
+        &self,
+        node: &NodeId,
+        newest_first: impl IntoIterator<Item = (K, Timestamp)>,
+        now: Timestamp,
+    ) -> Option<SortedOut<K>> {
+        let mut report = NodePrune { node: node.clone(), too_many: 0, too_old: 0 };
+        let mut gone = Vec::new();
+        for (rank, (key, observed)) in newest_first.into_iter().enumerate() {
+            match self.judge(rank, observed, now) {
+                None => continue,
+                Some(Removal::TooMany) => report.too_many += 1,
+                Some(Removal::TooOld) => report.too_old += 1,
+            }
+            gone.push(key);
+        }
+        (!gone.is_empty()).then_some(SortedOut { report, gone })
     }
 }
 
@@ -67,10 +95,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix(100 * DAY);
 
     fn policy(keep_per_node: Option<u32>, keep_days: Option<u32>) -> RetentionPolicy {
-        RetentionPolicy {
-            keep_per_node,
-            keep_days,
-        }
+        RetentionPolicy { keep_per_node, keep_days }
     }
 
     #[test]

@@ -68,10 +68,7 @@ impl NodeStatus {
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let text = text.trim();
-        let digits = text
-            .strip_prefix("0x")
-            .or_else(|| text.strip_prefix("0X"))
-            .unwrap_or(text);
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
         let plain =
             (1..=4).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
         if !plain {

@@ -2,10 +2,7 @@
 //! `testing`): conformance suites for both ports, a clock under manual control,
 //! a scripted source, and mockall mocks.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a case that does not hold is meant to panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a case that does not hold is meant to panic")]
 
 mod manual_clock;
 mod mocks;

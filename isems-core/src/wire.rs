@@ -108,19 +108,9 @@ impl Rejected {
         let excerpt = String::from_utf8_lossy(head)
             .chars()
             .take(Self::EXCERPT)
-            .flat_map(|c| {
-                if c.is_control() {
-                    c.escape_default().collect()
-                } else {
-                    vec![c]
-                }
-            })
+            .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
             .collect();
-        Self {
-            line,
-            reason,
-            excerpt,
-        }
+        Self { line, reason, excerpt }
     }
 }
 

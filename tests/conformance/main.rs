@@ -7,3 +7,4 @@ mod memory;
 mod mqtt;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stranger;

@@ -18,43 +18,23 @@ fn run(offset: i64, basis: Basis, first: i64, last: i64) -> ClockRun {
 }
 
 fn here() -> Circumstances {
-    Circumstances {
-        arrival: ARRIVAL,
-        sender_clock: None,
-        retained: false,
-        doubted: None,
-    }
+    Circumstances { arrival: ARRIVAL, sender_clock: None, retained: false, doubted: None }
 }
 
 fn with_date(date: i64) -> Circumstances {
-    Circumstances {
-        sender_clock: Some(Timestamp::from_unix(date)),
-        ..here()
-    }
+    Circumstances { sender_clock: Some(Timestamp::from_unix(date)), ..here() }
 }
 
 /// The fate of a last stretch of unknown lines of a node without runs.
 fn last(reported: &[i64], circumstances: &Circumstances) -> Fate {
-    let fates = decide(
-        &times(reported),
-        &vec![None; reported.len()],
-        &[],
-        None,
-        circumstances,
-    );
+    let fates = decide(&times(reported), &vec![None; reported.len()], &[], None, circumstances);
     assert!(fates.iter().all(|fate| *fate == fates[0]), "{fates:?}");
     fates[0]
 }
 
 /// The same of an earlier stretch.
 fn earlier(reported: &[i64], next: Next) -> Fate {
-    decide(
-        &times(reported),
-        &vec![None; reported.len()],
-        &[],
-        Some(next),
-        &here(),
-    )[0]
+    decide(&times(reported), &vec![None; reported.len()], &[], Some(next), &here())[0]
 }
 
 const fn begins(offset: i64, basis: Basis) -> Fate {
@@ -91,20 +71,13 @@ fn times_before_2016_and_more_than_ten_minutes_ahead_are_impossible() {
         (ARRIVAL.as_unix() + 600, true),
         (ARRIVAL.as_unix() + 601, false),
     ] {
-        assert_eq!(
-            here().is_possible(Timestamp::from_unix(reported)),
-            possible,
-            "{reported}"
-        );
+        assert_eq!(here().is_possible(Timestamp::from_unix(reported)), possible, "{reported}");
     }
 }
 
 #[test]
 fn a_doubted_clock_of_ours_refuses_no_time_of_a_node() {
-    let doubted = Circumstances {
-        doubted: Some(ARRIVAL),
-        ..here()
-    };
+    let doubted = Circumstances { doubted: Some(ARRIVAL), ..here() };
     assert!(doubted.is_possible(ARRIVAL.plus(86_400)));
     assert!(!doubted.is_possible(Timestamp::from_unix(99)));
 }
@@ -114,18 +87,8 @@ fn a_last_stretch_begins_a_run_by_what_is_known_of_its_clock() {
     let now = ARRIVAL.as_unix();
     let year = 31_536_000;
     for (why, reported, circumstances, fate) in [
-        (
-            "possible: believed",
-            &[now - 70, now - 9][..],
-            here(),
-            begins(0, Basis::Node),
-        ),
-        (
-            "old but possible: believed",
-            &[now - year],
-            here(),
-            begins(0, Basis::Node),
-        ),
+        ("possible: believed", &[now - 70, now - 9][..], here(), begins(0, Basis::Node)),
+        ("old but possible: believed", &[now - year], here(), begins(0, Basis::Node)),
         (
             "since boot: counted from arrival",
             &[129, 190],
@@ -156,12 +119,7 @@ fn a_last_stretch_begins_a_run_by_what_is_known_of_its_clock() {
             with_date(200),
             begins(now - 200, Basis::Corrected),
         ),
-        (
-            "Date right, line before NTP",
-            &[99],
-            with_date(now),
-            begins(now - 99, Basis::Estimated),
-        ),
+        ("Date right, line before NTP", &[99], with_date(now), begins(now - 99, Basis::Estimated)),
     ] {
         assert_eq!(last(reported, &circumstances), fate, "{why}");
     }
@@ -169,11 +127,7 @@ fn a_last_stretch_begins_a_run_by_what_is_known_of_its_clock() {
 
 #[test]
 fn an_earlier_stretch_ends_one_interval_before_the_next() {
-    let next = |basis, interval| Next {
-        first_observed: ARRIVAL,
-        basis,
-        interval,
-    };
+    let next = |basis, interval| Next { first_observed: ARRIVAL, basis, interval };
     let now = ARRIVAL.as_unix();
     for (why, reported, next, fate) in [
         (
@@ -182,18 +136,8 @@ fn an_earlier_stretch_ends_one_interval_before_the_next() {
             next(Basis::Node, Some(61)),
             begins(now - 55, Basis::Corrected),
         ),
-        (
-            "the next one's",
-            &[99],
-            next(Basis::Node, Some(15)),
-            begins(now - 114, Basis::Corrected),
-        ),
-        (
-            "the usual",
-            &[99],
-            next(Basis::Node, None),
-            begins(now - 160, Basis::Corrected),
-        ),
+        ("the next one's", &[99], next(Basis::Node, Some(15)), begins(now - 114, Basis::Corrected)),
+        ("the usual", &[99], next(Basis::Node, None), begins(now - 160, Basis::Corrected)),
         (
             "possible but moved",
             &[1_534_377_630],
@@ -219,18 +163,9 @@ fn an_earlier_stretch_ends_one_interval_before_the_next() {
 
 #[test]
 fn new_lines_take_the_run_of_the_known_line_before_them_else_after() {
-    let runs = [
-        run(1_000, Basis::Estimated, 1, 500),
-        run(2_000, Basis::Estimated, 501, 900),
-    ];
+    let runs = [run(1_000, Basis::Estimated, 1, 500), run(2_000, Basis::Estimated, 501, 900)];
     let known = [None, Some(0), None, Some(1), None];
-    let fates = decide(
-        &times(&[100, 161, 222, 600, 661]),
-        &known,
-        &runs,
-        None,
-        &here(),
-    );
+    let fates = decide(&times(&[100, 161, 222, 600, 661]), &known, &runs, None, &here());
     assert_eq!(
         fates,
         [
@@ -249,19 +184,12 @@ fn a_last_stretch_without_known_lines_continues_the_newest_run_or_not() {
         run(0, Basis::Node, 1_748_000_000, 1_748_600_000),
         run(1_748_700_000, Basis::Estimated, 5, 1_000),
     ];
-    for (first, continues) in [
-        (1_001, true),
-        (87_400, true),
-        (87_401, false),
-        (940, true),
-        (939, false),
-        (5, false),
-    ] {
+    for (first, continues) in
+        [(1_001, true), (87_400, true), (87_401, false), (940, true), (939, false), (5, false)]
+    {
         // Late enough that nothing would lie in the future.
-        let circumstances = Circumstances {
-            arrival: Timestamp::from_unix(1_748_800_000),
-            ..here()
-        };
+        let circumstances =
+            Circumstances { arrival: Timestamp::from_unix(1_748_800_000), ..here() };
         let fate = decide(&times(&[first]), &[None], &runs, None, &circumstances)[0];
         assert_eq!(fate == Fate::Continues(1), continues, "{first}: {fate:?}");
     }
@@ -271,17 +199,10 @@ fn a_last_stretch_without_known_lines_continues_the_newest_run_or_not() {
 fn lines_that_would_lie_in_the_future_begin_a_run() {
     let now = ARRIVAL.as_unix();
     let runs = [run(now - 1_000, Basis::Estimated, 5, 1_000)];
-    for (newest, fate) in [
-        (1_600, Fate::Continues(0)),
-        (1_601, begins(now - 1_601, Basis::Estimated)),
-    ] {
-        let fates = decide(
-            &times(&[1_000, newest]),
-            &[Some(0), None],
-            &runs,
-            None,
-            &here(),
-        );
+    for (newest, fate) in
+        [(1_600, Fate::Continues(0)), (1_601, begins(now - 1_601, Basis::Estimated))]
+    {
+        let fates = decide(&times(&[1_000, newest]), &[Some(0), None], &runs, None, &here());
         assert_eq!(fates, [Fate::Known(0), fate], "{newest}");
     }
 }
@@ -317,10 +238,7 @@ fn lines_whose_clock_has_left_the_run_begin_another() {
 #[test]
 fn a_doubted_clock_of_ours_corrects_nothing() {
     let now = ARRIVAL.as_unix();
-    let doubted = Circumstances {
-        doubted: Some(ARRIVAL),
-        ..with_date(now + 86_400)
-    };
+    let doubted = Circumstances { doubted: Some(ARRIVAL), ..with_date(now + 86_400) };
     assert_eq!(last(&[now + 86_390], &doubted), begins(0, Basis::Node));
     let runs = [run(0, Basis::Node, now, now)];
     let fates = decide(&times(&[now + 1_000]), &[None], &runs, None, &doubted);
@@ -330,20 +248,8 @@ fn a_doubted_clock_of_ours_corrects_nothing() {
 #[test]
 fn a_retained_message_is_never_counted_from_arrival() {
     let now = ARRIVAL.as_unix();
-    let retained = Circumstances {
-        retained: true,
-        ..here()
-    };
+    let retained = Circumstances { retained: true, ..here() };
     let runs = [run(now - 200, Basis::Estimated, 5, 100)];
-    let fates = decide(
-        &times(&[90, 150, now - 9]),
-        &[Some(0), None, None],
-        &runs,
-        None,
-        &retained,
-    );
-    assert_eq!(
-        fates,
-        [Fate::Known(0), Fate::Refused, begins(0, Basis::Node)]
-    );
+    let fates = decide(&times(&[90, 150, now - 9]), &[Some(0), None, None], &runs, None, &retained);
+    assert_eq!(fates, [Fate::Known(0), Fate::Refused, begins(0, Basis::Node)]);
 }

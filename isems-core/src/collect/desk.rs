@@ -44,11 +44,7 @@ type Rows = BTreeMap<(Timestamp, Reported), Sample>;
 
 impl<'a> Desk<'a> {
     pub(super) fn new(repo: &'a dyn MeasurementRepo, doubt: Option<Doubt>) -> Self {
-        Self {
-            repo,
-            doubt,
-            files: BTreeMap::new(),
-        }
+        Self { repo, doubt, files: BTreeMap::new() }
     }
 
     pub(super) async fn judge(
@@ -70,9 +66,8 @@ impl<'a> Desk<'a> {
             if telemetry::is_duplicate(delivery, message, &file, &rows) {
                 judged.tally.duplicate += 1;
             } else {
-                let observed = self
-                    .doubt
-                    .map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
+                let observed =
+                    self.doubt.map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
                 let row = Measurement {
                     node: message.node.clone(),
                     observed,
@@ -82,16 +77,11 @@ impl<'a> Desk<'a> {
                     sample: message.sample.clone(),
                 };
                 let file = self.files.entry(message.node.clone()).or_default();
-                file.state.telemetry.insert(
-                    0,
-                    KnownTelemetry {
-                        observed,
-                        fingerprint: message.fingerprint,
-                    },
-                );
+                file.state
+                    .telemetry
+                    .insert(0, KnownTelemetry { observed, fingerprint: message.fingerprint });
                 file.state.telemetry.truncate(KnownTelemetry::KEPT);
-                file.pending
-                    .insert((observed, row.reported), row.sample.clone());
+                file.pending.insert((observed, row.reported), row.sample.clone());
                 judged.rows.push(row);
             }
         }
@@ -100,10 +90,7 @@ impl<'a> Desk<'a> {
 
     /// The new state of each node that this batch holds rows of.
     pub(super) fn into_updates(self) -> Vec<NodeUpdate> {
-        let changed = self
-            .files
-            .into_iter()
-            .filter(|(_, file)| !file.pending.is_empty());
+        let changed = self.files.into_iter().filter(|(_, file)| !file.pending.is_empty());
         changed
             .map(|(node, file)| NodeUpdate {
                 node,
@@ -118,13 +105,7 @@ impl<'a> Desk<'a> {
             Entry::Occupied(file) => file.get().state.clone(),
             Entry::Vacant(place) => {
                 let state = self.repo.node_state(node).await?;
-                place
-                    .insert(File {
-                        state,
-                        pending: Rows::new(),
-                    })
-                    .state
-                    .clone()
+                place.insert(File { state, pending: Rows::new() }).state.clone()
             }
         };
         Ok(state)
@@ -133,21 +114,12 @@ impl<'a> Desk<'a> {
     /// What is stored of a node in a range of observed times, or will be with
     /// this batch.
     async fn rows(&self, node: &NodeId, range: HistoryRange) -> Result<Rows, RepoError> {
-        let stored = self
-            .repo
-            .history(node, range, usize::MAX)
-            .await?
-            .into_iter();
+        let stored = self.repo.history(node, range, usize::MAX).await?.into_iter();
         let mut rows: Rows = stored
             .map(|row| row.measurement)
             .map(|row| ((row.observed, row.reported), row.sample))
             .collect();
-        let pending = self
-            .files
-            .get(node)
-            .map(|file| &file.pending)
-            .into_iter()
-            .flatten();
+        let pending = self.files.get(node).map(|file| &file.pending).into_iter().flatten();
         // What is stored stays, so it is what a line must be compared with.
         for (key, sample) in pending.filter(|(key, _)| range.contains(key.0)) {
             rows.entry(*key).or_insert_with(|| sample.clone());
@@ -178,9 +150,7 @@ impl<'a> Desk<'a> {
         let mut next: Option<Next> = None;
         for stretch in clock_rule::stretches(&reported).into_iter().rev() {
             let times = &reported[stretch.clone()];
-            let known = self
-                .recognise(node, &state, &lines[stretch.clone()], next)
-                .await?;
+            let known = self.recognise(node, &state, &lines[stretch.clone()], next).await?;
             let decided = clock_rule::decide(times, &known, &state.runs, next, &circumstances);
             if let Some((offset, basis)) = under(decided[0], &state.runs) {
                 next = Some(Next {
@@ -210,9 +180,8 @@ impl<'a> Desk<'a> {
         for (index, run) in state.runs.iter().enumerate().rev() {
             let in_range =
                 |line: &LogLine| (run.first_reported..=run.last_reported).contains(&line.reported);
-            let within: Vec<usize> = (0..lines.len())
-                .filter(|line| in_range(&lines[*line]))
-                .collect();
+            let within: Vec<usize> =
+                (0..lines.len()).filter(|line| in_range(&lines[*line])).collect();
             let anything_new = within.iter().any(|line| known[*line].is_none());
             let plausible = next.is_none_or(|next| next.may_follow(last.plus(run.offset)));
             if !anything_new || !plausible {
@@ -225,11 +194,8 @@ impl<'a> Desk<'a> {
             };
             let rows = self.rows(node, range).await?;
             // Of what was pruned nothing can be said.
-            let kept = |line: &usize| {
-                state
-                    .pruned_until
-                    .is_none_or(|until| observed(*line) > until)
-            };
+            let kept =
+                |line: &usize| state.pruned_until.is_none_or(|until| observed(*line) > until);
             let stored = |line: &usize| {
                 rows.get(&(observed(*line), Reported::Time(lines[*line].reported)))
                     == Some(&lines[*line].sample)
@@ -279,18 +245,14 @@ impl<'a> Desk<'a> {
                 received: Some(delivery.arrival),
                 sample: line.sample.clone(),
             };
-            file.pending
-                .entry((row.observed, row.reported))
-                .or_insert_with(|| row.sample.clone());
+            file.pending.entry((row.observed, row.reported)).or_insert_with(|| row.sample.clone());
             judged.rows.push(row);
         }
-        judged
-            .notes
-            .extend(used.begun().map(|run| Note::NodeClockWrong {
-                node: node.clone(),
-                offset: run.offset,
-                basis: run.basis,
-            }));
+        judged.notes.extend(used.begun().map(|run| Note::NodeClockWrong {
+            node: node.clone(),
+            offset: run.offset,
+            basis: run.basis,
+        }));
         if used.anything_new {
             file.state.runs = used.after(&file.state.runs);
         }
@@ -300,15 +262,10 @@ impl<'a> Desk<'a> {
 impl Judged {
     fn refuse(&mut self, node: &NodeId, line: &LogLine) {
         let reason = RejectReason::Retained;
-        *self
-            .tally
-            .rejected
-            .entry(reason.key().to_owned())
-            .or_default() += 1;
+        *self.tally.rejected.entry(reason.key().to_owned()).or_default() += 1;
         if self.rejected.len() < csv_log::Log::EXAMPLES {
             let text = format!("{node};…;{}", line.reported);
-            self.rejected
-                .push(Rejected::new(0, reason, text.as_bytes()));
+            self.rejected.push(Rejected::new(0, reason, text.as_bytes()));
         }
     }
 }
@@ -329,10 +286,7 @@ fn rest_continues(known: &[Option<usize>], lines: &[LogLine], run: &ClockRun) ->
         return false;
     };
     let all_known_before = known[..last_known].iter().all(Option::is_some);
-    all_known_before
-        && lines[last_known + 1..]
-            .iter()
-            .all(|line| line.reported > run.last_reported)
+    all_known_before && lines[last_known + 1..].iter().all(|line| line.reported > run.last_reported)
 }
 
 /// The runs that a delivery uses, in the order of its lines.
@@ -354,17 +308,10 @@ impl UsedRuns {
             Fate::Known(index) | Fate::Continues(index) => (Some(index), runs[index]),
             // What is believed as reported is one run, however often the node
             // comes back to it.
-            Fate::Begins {
-                offset: 0,
-                basis: Basis::Node,
-            } => {
-                let known = runs
-                    .iter()
-                    .rposition(|run| run.offset == 0 && run.basis == Basis::Node);
-                (
-                    known,
-                    known.map_or_else(|| fresh(0, Basis::Node), |known| runs[known]),
-                )
+            Fate::Begins { offset: 0, basis: Basis::Node } => {
+                let known =
+                    runs.iter().rposition(|run| run.offset == 0 && run.basis == Basis::Node);
+                (known, known.map_or_else(|| fresh(0, Basis::Node), |known| runs[known]))
             }
             Fate::Begins { offset, basis } => (None, fresh(offset, basis)),
             Fate::Refused => return,
@@ -396,12 +343,10 @@ impl UsedRuns {
     /// The node's runs from now on: those in use are the newest.
     fn after(self, runs: &[ClockRun]) -> Vec<ClockRun> {
         let in_use: Vec<usize> = self.used.iter().filter_map(|(index, _)| *index).collect();
-        let others = (0..runs.len())
-            .filter(|index| !in_use.contains(index))
-            .map(|index| runs[index]);
-        let mut after: Vec<ClockRun> = others
-            .chain(self.used.iter().map(|(_, run)| *run))
-            .collect();
+        let others =
+            (0..runs.len()).filter(|index| !in_use.contains(index)).map(|index| runs[index]);
+        let mut after: Vec<ClockRun> =
+            others.chain(self.used.iter().map(|(_, run)| *run)).collect();
         after.drain(..after.len().saturating_sub(ClockRun::KEPT));
         after
     }

@@ -92,11 +92,7 @@ struct Opinion {
 
 impl OwnClock {
     pub(super) const fn new(built: Timestamp) -> Self {
-        Self {
-            built,
-            newest_arrival: None,
-            opinions: BTreeMap::new(),
-        }
+        Self { built, newest_arrival: None, opinions: BTreeMap::new() }
     }
 
     pub(super) const fn newest_arrival(&self) -> Option<Timestamp> {
@@ -114,69 +110,44 @@ impl OwnClock {
         let arrival = delivery.arrival;
         for (node, lines) in &parsed.logs {
             let newest = lines.iter().map(|line| line.reported).max();
-            let Some(shown) = delivery
-                .sender_clock
-                .or(newest)
-                .filter(|time| *time >= EARLIEST_POSSIBLE)
+            let Some(shown) =
+                delivery.sender_clock.or(newest).filter(|time| *time >= EARLIEST_POSSIBLE)
             else {
                 continue;
             };
             let ahead = shown.since(arrival);
-            let ahead = if delivery.sender_clock.is_some() {
-                ahead
-            } else {
-                ahead.max(0)
-            };
+            let ahead = if delivery.sender_clock.is_some() { ahead } else { ahead.max(0) };
             if self.opinions.len() < OPINIONS || self.opinions.contains_key(node) {
-                self.opinions.insert(
-                    node.clone(),
-                    Opinion {
-                        heard: arrival,
-                        ahead,
-                    },
-                );
+                self.opinions.insert(node.clone(), Opinion { heard: arrival, ahead });
             }
         }
     }
 
     /// Whether the clock that shows `now` is to be doubted.
     pub(super) fn doubt(&mut self, now: Timestamp) -> Option<Doubt> {
-        self.opinions
-            .retain(|_, opinion| now.since(opinion.heard).abs() <= HEARD_WITHIN);
+        self.opinions.retain(|_, opinion| now.since(opinion.heard).abs() <= HEARD_WITHIN);
         if now < self.built {
             return Some(Doubt::BeforeBuild { built: self.built });
         }
-        if let Some(newest) = self
-            .newest_arrival
-            .filter(|newest| now.plus(SLEW) < *newest)
-        {
+        if let Some(newest) = self.newest_arrival.filter(|newest| now.plus(SLEW) < *newest) {
             return Some(Doubt::BeforeNewestArrival { newest });
         }
         self.disagreement()
     }
 
     fn disagreement(&self) -> Option<Doubt> {
-        let mut ahead: Vec<i64> = self
-            .opinions
-            .values()
-            .map(|opinion| opinion.ahead)
-            .collect();
+        let mut ahead: Vec<i64> = self.opinions.values().map(|opinion| opinion.ahead).collect();
         ahead.sort_unstable();
         let of = |first: usize| {
             ahead[first..].partition_point(|other| *other - ahead[first] <= AGREEMENT)
         };
-        let (first, nodes) = (0..ahead.len())
-            .map(|first| (first, of(first)))
-            .max_by_key(|(_, nodes)| *nodes)?;
+        let (first, nodes) =
+            (0..ahead.len()).map(|first| (first, of(first))).max_by_key(|(_, nodes)| *nodes)?;
         let middle = ahead[first + nodes / 2];
         let against_us = middle.abs() > AGREEMENT;
         // A clock that is decades off is no clock.
         let plausible = middle.abs() < 100 * 366 * DAY;
-        (against_us && plausible && nodes >= 2 && nodes * 2 > ahead.len()).then_some(
-            Doubt::NodesDisagree {
-                nodes,
-                ahead: middle,
-            },
-        )
+        (against_us && plausible && nodes >= 2 && nodes * 2 > ahead.len())
+            .then_some(Doubt::NodesDisagree { nodes, ahead: middle })
     }
 }

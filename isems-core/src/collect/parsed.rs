@@ -54,10 +54,7 @@ impl Parsed {
 
     /// The nodes with lines that are not only context.
     pub(super) fn nodes(&self) -> Vec<NodeId> {
-        let logs = self
-            .logs
-            .iter()
-            .filter(|(_, lines)| lines.iter().any(|line| !line.context));
+        let logs = self.logs.iter().filter(|(_, lines)| lines.iter().any(|line| !line.context));
         logs.map(|(node, _)| node)
             .chain(self.telemetry.iter().map(|message| &message.node))
             .cloned()
@@ -65,9 +62,8 @@ impl Parsed {
     }
 
     fn read_log(&mut self, delivery: &Delivery) {
-        let (prefix, news) = delivery
-            .payload
-            .split_at(delivery.known_prefix.min(delivery.payload.len()));
+        let (prefix, news) =
+            delivery.payload.split_at(delivery.known_prefix.min(delivery.payload.len()));
         if let Some(context) = last_line(prefix).and_then(|line| match csv_log::parse_line(line) {
             Ok(csv_log::Line::Reading(reading)) => Some(reading),
             _ => None,
@@ -105,16 +101,9 @@ impl Parsed {
     }
 
     fn add(&mut self, reading: Reading, context: bool) {
-        let line = LogLine {
-            reported: reading.reported,
-            sample: reading.sample,
-            context,
-        };
+        let line = LogLine { reported: reading.reported, sample: reading.sample, context };
         // Nearly always one node, and then its lines follow one another.
-        let known = self
-            .logs
-            .iter()
-            .rposition(|(node, _)| *node == reading.node);
+        let known = self.logs.iter().rposition(|(node, _)| *node == reading.node);
         match known {
             Some(index) => self.logs[index].1.push(line),
             None => self.logs.push((reading.node, vec![line])),

@@ -62,10 +62,7 @@ fn repeats(message: &Sample, line: &Sample) -> bool {
             sample.longitude,
         ]
     };
-    numbers(message)
-        .iter()
-        .zip(numbers(line))
-        .all(|(said, known)| said.is_none() || *said == known)
+    numbers(message).iter().zip(numbers(line)).all(|(said, known)| said.is_none() || *said == known)
         && message.power_save == line.power_save
         && (message.status.is_none() || message.status == line.status)
 }

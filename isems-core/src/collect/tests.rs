@@ -1,9 +1,6 @@
 //! The write side over a repository in memory.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on is meant to panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on is meant to panic")]
 
 mod clock_fixtures;
 mod deliveries;
@@ -28,10 +25,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let repo = Arc::new(MemoryRepo::default());
-        Self {
-            collector: Collector::new(repo.clone(), BUILT),
-            repo,
-        }
+        Self { collector: Collector::new(repo.clone(), BUILT), repo }
     }
 
     /// A collector that knows only what the repository holds.
@@ -40,11 +34,7 @@ impl World {
     }
 
     fn ingest(&mut self, deliveries: &[Delivery]) -> Vec<DeliveryReport> {
-        let now = deliveries
-            .iter()
-            .map(|delivery| delivery.arrival)
-            .max()
-            .unwrap();
+        let now = deliveries.iter().map(|delivery| delivery.arrival).max().unwrap();
         block_on(self.collector.ingest(deliveries, now)).unwrap()
     }
 
@@ -61,20 +51,12 @@ impl World {
             HistoryRange::ALL,
             usize::MAX,
         ));
-        rows.unwrap()
-            .into_iter()
-            .rev()
-            .map(|row| row.measurement)
-            .collect()
+        rows.unwrap().into_iter().rev().map(|row| row.measurement).collect()
     }
 }
 
 fn fixture(path: &str) -> Vec<u8> {
-    std::fs::read(format!(
-        "{}/../tests/fixtures/{path}",
-        env!("CARGO_MANIFEST_DIR")
-    ))
-    .unwrap()
+    std::fs::read(format!("{}/../tests/fixtures/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 /// A line of a node at this reported time with this battery voltage.

@@ -265,10 +265,7 @@ pub struct HistoryRange {
 
 impl HistoryRange {
     /// Everything.
-    pub const ALL: Self = Self {
-        from: None,
-        until: None,
-    };
+    pub const ALL: Self = Self { from: None, until: None };
 
     /// Whether a measurement observed at `time` is in the range.
     #[must_use]
@@ -338,11 +335,7 @@ impl SourceSummary {
     /// Bytes over the network on the UTC day that `now` lies in.
     #[must_use]
     pub fn bytes_today(&self, now: Timestamp) -> u64 {
-        if now.start_of_day() == self.day {
-            self.bytes_on_day
-        } else {
-            0
-        }
+        if now.start_of_day() == self.day { self.bytes_on_day } else { 0 }
     }
 }
 

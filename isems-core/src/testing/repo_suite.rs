@@ -125,10 +125,7 @@ cases![
 
 fn rows(rows: impl IntoIterator<Item = Measurement>) -> Batch {
     Batch {
-        parts: vec![SourcePart {
-            update: None,
-            rows: rows.into_iter().collect(),
-        }],
+        parts: vec![SourcePart { update: None, rows: rows.into_iter().collect() }],
         ..Batch::default()
     }
 }
@@ -148,11 +145,7 @@ fn update(
     expected: crate::NodeVersion,
     runs: Vec<crate::ClockRun>,
 ) -> NodeUpdate {
-    NodeUpdate {
-        node: node.clone(),
-        expected,
-        runs,
-    }
+    NodeUpdate { node: node.clone(), expected, runs }
 }
 
 #[cfg(test)]

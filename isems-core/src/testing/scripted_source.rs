@@ -18,10 +18,7 @@ impl ScriptedSource {
     #[must_use]
     pub fn new(id: &str, script: impl IntoIterator<Item = Result<Delivery, SourceError>>) -> Self {
         let number = |(receipt, step): (u64, Result<Delivery, SourceError>)| {
-            step.map(|delivery| Delivery {
-                receipt: Receipt(receipt),
-                ..delivery
-            })
+            step.map(|delivery| Delivery { receipt: Receipt(receipt), ..delivery })
         };
         Self {
             id: SourceId::new(id),

@@ -99,10 +99,7 @@ async fn await_payload(source: &mut dyn NodeSource, payload: &[u8]) -> Delivery 
     loop {
         match source.next().await {
             Ok(Some(delivery)) if delivery.payload.ends_with(payload) => return delivery,
-            Ok(Some(delivery)) => source
-                .confirm(delivery.receipt)
-                .await
-                .unwrap_or_else(report),
+            Ok(Some(delivery)) => source.confirm(delivery.receipt).await.unwrap_or_else(report),
             Ok(None) => panic!("the source was over before it delivered"),
             Err(error) if error.is_final() => panic!("the source gave up: {error}"),
             Err(error) => report(error),
@@ -158,10 +155,7 @@ async fn a_cancelled_next_loses_nothing(fresh: &mut dyn SourceUnderTest) {
             if delivery.payload.ends_with(LINE) {
                 return;
             }
-            source
-                .confirm(delivery.receipt)
-                .await
-                .unwrap_or_else(report);
+            source.confirm(delivery.receipt).await.unwrap_or_else(report);
         }
     }
     await_payload(&mut *source, LINE).await;

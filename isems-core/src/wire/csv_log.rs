@@ -107,10 +107,7 @@ pub fn parse(payload: &[u8], framing: Framing) -> Log {
 /// Of an answer that stopped early everything up to the last newline counts.
 #[must_use]
 pub fn used_len(payload: &[u8], framing: Framing) -> usize {
-    let terminated = payload
-        .iter()
-        .rposition(|&b| b == b'\n')
-        .map_or(0, |at| at + 1);
+    let terminated = payload.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
     match framing {
         Framing::Whole => payload.len(),
         Framing::Log if is_visibly_complete(&payload[terminated..]) => payload.len(),
@@ -172,11 +169,7 @@ pub fn parse_line(bytes: &[u8]) -> Result<Line, RejectReason> {
         longitude: coordinate(17, "longitude", 180.0)?,
         status,
     };
-    Ok(Line::Reading(Reading {
-        node,
-        reported,
-        sample,
-    }))
+    Ok(Line::Reading(Reading { node, reported, sample }))
 }
 
 /// Writes a reading as firmware does, without a line end: numbers as Lua's
@@ -184,11 +177,7 @@ pub fn parse_line(bytes: &[u8]) -> Result<Line, RejectReason> {
 /// there is no status.
 #[must_use]
 pub fn format_line(reading: &Reading) -> String {
-    let Reading {
-        node,
-        reported,
-        sample,
-    } = reading;
+    let Reading { node, reported, sample } = reading;
     let number = |value: Option<f64>| number::lua(value.unwrap_or(f64::NAN));
     let coordinate = |value: Option<f64>| value.map_or_else(|| " ".into(), number::lua);
     let mut fields = vec![

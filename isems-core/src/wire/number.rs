@@ -28,9 +28,7 @@ pub(super) fn within(degrees: Option<f64>, limit: f64) -> Option<f64> {
 
 /// Finite, and without the sign of a negative zero.
 pub(super) fn tidy(number: f64) -> Option<f64> {
-    number
-        .is_finite()
-        .then_some(if number == 0.0 { 0.0 } else { number })
+    number.is_finite().then_some(if number == 0.0 { 0.0 } else { number })
 }
 
 /// External modules send millivolts where all others send volts.
@@ -68,11 +66,7 @@ pub(super) fn lua(number: f64) -> String {
 }
 
 fn trim_zeros(digits: &str) -> &str {
-    if digits.contains('.') {
-        digits.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        digits
-    }
+    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
 }
 
 #[cfg(test)]

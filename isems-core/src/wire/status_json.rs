@@ -50,23 +50,13 @@ pub fn parse(payload: &[u8]) -> Result<Reading, RejectReason> {
             "Temperature corrected charge end voltage",
             "temperatureCorrectedVoltage",
         )?,
-        battery_capacity: number(
-            "Rated battery capacity in Ah (when new)",
-            "rateBatteryCapacity",
-        )?,
-        module_power: number(
-            "Rated solar module power in Watt",
-            "ratedSolarModuleCapacity",
-        )?,
+        battery_capacity: number("Rated battery capacity in Ah (when new)", "rateBatteryCapacity")?,
+        module_power: number("Rated solar module power in Watt", "ratedSolarModuleCapacity")?,
         latitude: json::coordinate(&object, "Latitude", "latitude", 90.0)?,
         longitude: json::coordinate(&object, "Longitude", "longitude", 180.0)?,
         status,
     };
-    Ok(Reading {
-        node,
-        reported,
-        sample,
-    })
+    Ok(Reading { node, reported, sample })
 }
 
 #[cfg(test)]
@@ -74,10 +64,7 @@ mod tests {
     use super::*;
 
     fn body(name: &str) -> Vec<u8> {
-        let path = format!(
-            "{}/../tests/fixtures/http/{name}.raw",
-            env!("CARGO_MANIFEST_DIR")
-        );
+        let path = format!("{}/../tests/fixtures/http/{name}.raw", env!("CARGO_MANIFEST_DIR"));
         let answer = std::fs::read(path).unwrap();
         let head = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
         answer[head + 4..].to_vec()
@@ -97,20 +84,13 @@ mod tests {
 
     #[test]
     fn a_silent_controller_still_makes_a_status_file() {
-        let status = parse(&body("router_json_no_comm"))
-            .unwrap()
-            .sample
-            .status
-            .unwrap();
+        let status = parse(&body("router_json_no_comm")).unwrap().sample.status.unwrap();
         assert!(status.contains(NodeStatus::CONTROLLER_SILENT));
     }
 
     #[test]
     fn a_file_that_is_cut_short_or_no_json_is_not_usable() {
-        for name in [
-            "router_json_truncated_vout_missing",
-            "router_json_broken_geo",
-        ] {
+        for name in ["router_json_truncated_vout_missing", "router_json_broken_geo"] {
             assert_eq!(parse(&body(name)).unwrap_err().key(), "not JSON", "{name}");
         }
     }

@@ -45,11 +45,7 @@ pub fn parse(payload: &[u8]) -> Result<Sample, RejectReason> {
     };
     Ok(Sample {
         revision: json::string(&object, "isemsRevision", "isemsRevision")?,
-        firmware: json::string(
-            &object,
-            "openMPPTFirmwareVersion",
-            "openMPPTFirmwareVersion",
-        )?,
+        firmware: json::string(&object, "openMPPTFirmwareVersion", "openMPPTFirmwareVersion")?,
         time_to_shutdown: number("timeToShutdown")?,
         power_save: json::switch(&object, "isPowerSaveMode"),
         open_circuit_voltage: number("openCircuitVoltage")?,
@@ -87,11 +83,7 @@ mod tests {
 
     #[test]
     fn real_messages_of_a_second_broker_are_read() {
-        for (name, messages) in [
-            ("esp-akku0", 200),
-            ("esp-balkon", 120),
-            ("esp-lat-komma", 40),
-        ] {
+        for (name, messages) in [("esp-akku0", 200), ("esp-balkon", 120), ("esp-lat-komma", 40)] {
             let path = format!(
                 "{}/../tests/fixtures/mqtt/{name}.broker2.jsonl",
                 env!("CARGO_MANIFEST_DIR")
@@ -102,10 +94,7 @@ mod tests {
                 let message: Value = serde_json::from_str(line).unwrap();
                 let sample = parse(message["payload"].as_str().unwrap().as_bytes()).unwrap();
                 assert!(sample.battery_voltage.is_some_and(|v| v > 10.0));
-                assert!(
-                    sample.latitude.is_some_and(|d| (52.0..53.0).contains(&d)),
-                    "{name}"
-                );
+                assert!(sample.latitude.is_some_and(|d| (52.0..53.0).contains(&d)), "{name}");
                 read += 1;
             }
             assert_eq!(read, messages, "{name}");
@@ -114,18 +103,13 @@ mod tests {
 
     #[test]
     fn real_http_posts_are_read() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/fixtures/mqtt/esp2020.httppost.jsonl"
-        );
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/mqtt/esp2020.httppost.jsonl");
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text.lines().count(), 60);
         for line in text.lines() {
             let message: Value = serde_json::from_str(line).unwrap();
-            assert!(
-                parse(message["body"].as_str().unwrap().as_bytes()).is_ok(),
-                "{line}"
-            );
+            assert!(parse(message["body"].as_str().unwrap().as_bytes()).is_ok(), "{line}");
         }
     }
 
@@ -137,11 +121,7 @@ mod tests {
             );
             let sample = parse(payload.as_bytes()).unwrap();
             assert_eq!(
-                (
-                    sample.battery_voltage,
-                    sample.battery_health,
-                    sample.time_to_shutdown
-                ),
+                (sample.battery_voltage, sample.battery_health, sample.time_to_shutdown),
                 (Some(12.5), None, Some(7.0)),
                 "{token}"
             );

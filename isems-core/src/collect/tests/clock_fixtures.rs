@@ -28,10 +28,8 @@ struct Step {
 impl Fixture {
     fn all() -> Vec<Self> {
         let folder = format!("{}/../tests/fixtures/clock", env!("CARGO_MANIFEST_DIR"));
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files
             .iter()
@@ -45,29 +43,19 @@ impl Fixture {
         let by_mqtt = self.name.starts_with("mqtt");
         let mut stored = String::new();
         let deliver = |step: &Step| {
-            let log: String = self.lines[step.from..step.to]
-                .iter()
-                .map(|line| format!("{line}\n"))
-                .collect();
-            let known = if remember && !by_mqtt && log.starts_with(&stored) {
-                stored.len()
-            } else {
-                0
-            };
+            let log = self.lines[step.from..step.to].join(
+                "
+",
+            ) + "
+";
+            let known =
+                if remember && !by_mqtt && log.starts_with(&stored) { stored.len() } else { 0 };
             stored.clone_from(&log);
             let payload = if by_mqtt { log.trim_end() } else { &log };
             Delivery {
                 sender_clock: step.date.map(Timestamp::from_unix),
-                framing: if by_mqtt {
-                    Framing::Whole
-                } else {
-                    Framing::Log
-                },
-                kind: if by_mqtt {
-                    SourceKind::Mqtt
-                } else {
-                    SourceKind::Http
-                },
+                framing: if by_mqtt { Framing::Whole } else { Framing::Log },
+                kind: if by_mqtt { SourceKind::Mqtt } else { SourceKind::Http },
                 format: Format::CsvLog,
                 known_prefix: known,
                 ..delivery("source", payload.as_bytes(), step.arrival)
@@ -92,24 +80,14 @@ impl Fixture {
         );
         let mut worst = 0;
         for row in history {
-            let Reported::Time(reported) = row.reported else {
-                panic!()
-            };
-            let reading = crate::wire::Reading {
-                node: row.node,
-                reported,
-                sample: row.sample,
-            };
+            let Reported::Time(reported) = row.reported else { panic!() };
+            let reading = crate::wire::Reading { node: row.node, reported, sample: row.sample };
             let line = csv_log::format_line(&reading);
             let times = truth
                 .get_mut(line.as_str())
                 .unwrap_or_else(|| panic!("{name}: {line} was not sent"));
             let error = |time: &i64| (row.observed.as_unix() - time).abs();
-            let (best, _) = times
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, time)| error(time))
-                .unwrap();
+            let (best, _) = times.iter().enumerate().min_by_key(|(_, time)| error(time)).unwrap();
             worst = worst.max(error(&times.swap_remove(best)));
         }
         assert!(

@@ -29,17 +29,9 @@ fn the_fixture_logs_are_stored_whole_and_once() {
     ] {
         let log = delivery(name, &fixture(&format!("logs/{name}.log")), arrival);
         let first = world.take(log.clone()).tally;
-        assert_eq!(
-            (first.stored, first.rejected_in_all()),
-            (lines, rejected),
-            "{name}"
-        );
+        assert_eq!((first.stored, first.rejected_in_all()), (lines, rejected), "{name}");
         let again = world.take(log).tally;
-        assert_eq!(
-            (again.stored, again.duplicate),
-            (0, lines),
-            "{name}, second round"
-        );
+        assert_eq!((again.stored, again.duplicate), (0, lines), "{name}, second round");
         stored += first.stored;
     }
     assert_eq!(stored, 9186);
@@ -48,18 +40,11 @@ fn the_fixture_logs_are_stored_whole_and_once() {
 #[test]
 fn lines_of_several_nodes_in_one_log_are_kept_apart() {
     let mut world = World::new();
-    let log = [
-        line("A", T, 12.0),
-        line("B", T, 12.1),
-        line("A", T + 61, 12.2),
-        line("B", T + 61, 12.3),
-    ]
-    .concat();
+    let log =
+        [line("A", T, 12.0), line("B", T, 12.1), line("A", T + 61, 12.2), line("B", T + 61, 12.3)]
+            .concat();
     let report = world.take(delivery("ring", log.as_bytes(), T + 70));
-    assert_eq!(
-        report.nodes,
-        ["A", "B"].map(|name| NodeId::new(name).unwrap())
-    );
+    assert_eq!(report.nodes, ["A", "B"].map(|name| NodeId::new(name).unwrap()));
     assert_eq!((world.history("A").len(), world.history("B").len()), (2, 2));
 }
 
@@ -71,10 +56,7 @@ fn a_node_that_two_addresses_report_is_noted_once() {
     let other = SourceId::new("http://10.0.0.1/");
     assert_eq!(
         world.take(from("http://10.0.0.2/", T + 61)).notes,
-        [Note::NodeAtTwoAddresses {
-            node: NodeId::new("A").unwrap(),
-            other
-        }]
+        [Note::NodeAtTwoAddresses { node: NodeId::new("A").unwrap(), other }]
     );
     assert_eq!(world.take(from("http://10.0.0.2/", T + 122)).notes, []);
 }
@@ -88,35 +70,19 @@ fn a_topic_that_names_another_node_rejects_the_line_and_no_other() {
         framing: Framing::Whole,
         ..delivery("broker", payload.as_bytes(), T + 5)
     });
-    assert_eq!(
-        (report.tally.stored, report.tally.rejected["node mismatch"]),
-        (1, 1)
-    );
+    assert_eq!((report.tally.stored, report.tally.rejected["node mismatch"]), (1, 1));
     assert_eq!(world.history("B"), []);
 }
 
 #[test]
 fn a_known_prefix_is_neither_looked_at_nor_counted_again() {
     let mut world = World::new();
-    let first = [
-        line("A", T, 12.0),
-        "trash;\n".into(),
-        line("A", T + 61, 12.1),
-    ]
-    .concat();
+    let first = [line("A", T, 12.0), "trash;\n".into(), line("A", T + 61, 12.1)].concat();
     world.take(delivery("s", first.as_bytes(), T + 70));
     let grown = first.clone() + &line("A", T + 122, 12.2);
-    let report = world.take(Delivery {
-        known_prefix: first.len(),
-        ..delivery("s", grown.as_bytes(), T + 130)
-    });
-    assert_eq!(
-        report.tally,
-        Tally {
-            stored: 1,
-            ..Tally::default()
-        }
-    );
+    let report = world
+        .take(Delivery { known_prefix: first.len(), ..delivery("s", grown.as_bytes(), T + 130) });
+    assert_eq!(report.tally, Tally { stored: 1, ..Tally::default() });
     assert_eq!(world.history("A").len(), 3);
 }
 
@@ -148,17 +114,10 @@ fn a_wrong_node_clock_is_noted_when_a_run_begins_and_not_again() {
     let node = NodeId::new("A").unwrap();
     assert_eq!(
         world.take(delivery("s", log.as_bytes(), T)).notes,
-        [Note::NodeClockWrong {
-            node,
-            offset: T - 129,
-            basis: Basis::Estimated
-        }]
+        [Note::NodeClockWrong { node, offset: T - 129, basis: Basis::Estimated }]
     );
     let grown = log + &line("A", 190, 12.1);
-    assert_eq!(
-        world.take(delivery("s", grown.as_bytes(), T + 61)).notes,
-        []
-    );
+    assert_eq!(world.take(delivery("s", grown.as_bytes(), T + 61)).notes, []);
 }
 
 #[test]
@@ -175,17 +134,10 @@ fn the_first_line_of_another_boot_is_stored_though_it_looks_the_same() {
     let mut world = World::new();
     for boot in 0..3 {
         let start = T + boot * 2 * 86_400;
-        let log = [
-            line("A", 99, 12.176),
-            line("A", start, 12.1),
-            line("A", start + 61, 12.2),
-        ]
-        .concat();
+        let log =
+            [line("A", 99, 12.176), line("A", start, 12.1), line("A", start + 61, 12.2)].concat();
         assert_eq!(
-            world
-                .take(delivery("s", log.as_bytes(), start + 70))
-                .tally
-                .stored,
+            world.take(delivery("s", log.as_bytes(), start + 70)).tally.stored,
             3,
             "boot {boot}"
         );
@@ -201,17 +153,8 @@ fn a_clock_of_ours_that_most_nodes_contradict_corrects_nothing() {
         ..delivery(node, line(node, T + ahead - 9, 12.0).as_bytes(), T)
     };
     let reports = world.ingest(&[dated("A"), dated("B")]);
-    assert_eq!(
-        reports[0].notes,
-        [Note::OwnClockDoubted(Doubt::NodesDisagree {
-            nodes: 2,
-            ahead
-        })]
-    );
-    assert_eq!(
-        world.history("A")[0].observed,
-        Timestamp::from_unix(T + ahead - 9)
-    );
+    assert_eq!(reports[0].notes, [Note::OwnClockDoubted(Doubt::NodesDisagree { nodes: 2, ahead })]);
+    assert_eq!(world.history("A")[0].observed, Timestamp::from_unix(T + ahead - 9));
     assert_eq!(world.history("A")[0].basis, Basis::Node);
 }
 
@@ -223,10 +166,7 @@ fn a_clock_of_ours_that_was_set_back_is_doubted() {
     let back = T - 86_400;
     let report = world.take(delivery("s", line("A", T + 61, 12.1).as_bytes(), back));
     let newest = Timestamp::from_unix(T + 5);
-    assert_eq!(
-        report.notes,
-        [Note::OwnClockDoubted(Doubt::BeforeNewestArrival { newest })]
-    );
+    assert_eq!(report.notes, [Note::OwnClockDoubted(Doubt::BeforeNewestArrival { newest })]);
     assert_eq!(world.history("A")[1].observed, Timestamp::from_unix(T + 61));
 }
 
@@ -234,10 +174,7 @@ fn a_clock_of_ours_that_was_set_back_is_doubted() {
 fn a_clock_of_ours_from_before_the_program_was_built_is_doubted() {
     let mut world = World::new();
     let report = world.take(delivery("s", line("A", T, 12.0).as_bytes(), 0));
-    assert_eq!(
-        report.notes,
-        [Note::OwnClockDoubted(Doubt::BeforeBuild { built: BUILT })]
-    );
+    assert_eq!(report.notes, [Note::OwnClockDoubted(Doubt::BeforeBuild { built: BUILT })]);
     assert_eq!(world.history("A")[0].observed, Timestamp::from_unix(T));
 }
 
@@ -257,14 +194,11 @@ fn draining_a_source_confirms_what_is_stored_and_goes_on_after_a_failure() {
     let clock = crate::testing::ManualClock::at(Timestamp::from_unix(T + 100));
     let mut failures = Vec::new();
     let tally = block_on(world.collector.drain(&mut source, &clock, |error| {
-        failures.push(error.to_string())
+        failures.push(error.to_string());
     }));
     assert_eq!(tally.unwrap().stored, 2);
     assert_eq!(failures, ["http://10.0.0.9/: answered 403"]);
     assert_eq!(source.confirmed().len(), 2);
     let sources = block_on(crate::MeasurementReader::sources(&*world.repo)).unwrap();
-    assert_eq!(
-        sources[0].last_error,
-        Some((Timestamp::from_unix(T + 100), "answered 403".into()))
-    );
+    assert_eq!(sources[0].last_error, Some((Timestamp::from_unix(T + 100), "answered 403".into())));
 }

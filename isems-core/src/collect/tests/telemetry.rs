@@ -26,30 +26,21 @@ fn a_message_is_dated_by_its_arrival() {
     let mut world = World::new();
     world.take(message(&payload(12.5), T));
     let row = &world.history("A")[0];
-    assert_eq!(
-        (row.observed, row.basis),
-        (Timestamp::from_unix(T), Basis::Estimated)
-    );
+    assert_eq!((row.observed, row.basis), (Timestamp::from_unix(T), Basis::Estimated));
     assert!(matches!(row.reported, Reported::Fingerprint(_)));
 }
 
 #[test]
 fn a_message_is_known_if_it_is_redelivered_or_repeats_the_previous_one_at_once() {
-    let again = |payload: &str, after, redelivered| Delivery {
-        redelivered,
-        ..message(payload, T + after)
-    };
+    let again =
+        |payload: &str, after, redelivered| Delivery { redelivered, ..message(payload, T + after) };
     let (first, other) = (payload(12.5), payload(12.6));
     for (why, second, stored) in [
         ("another message", again(&other, 1, false), 1),
         ("the same at once", again(&first, 30, false), 0),
         ("the same values later", again(&first, 31, false), 1),
         ("redelivered much later", again(&first, 100_000, true), 0),
-        (
-            "marked as redelivered, but never stored",
-            again(&other, 1, true),
-            1,
-        ),
+        ("marked as redelivered, but never stored", again(&other, 1, true), 1),
     ] {
         let mut world = World::new();
         world.take(message(&first, T));
@@ -61,16 +52,12 @@ fn a_message_is_known_if_it_is_redelivered_or_repeats_the_previous_one_at_once()
 #[test]
 fn a_redelivered_message_is_looked_for_among_the_last_32() {
     let mut world = World::new();
-    let payloads: Vec<String> = (0..33)
-        .map(|n| payload(12.0 + f64::from(n) / 100.0))
-        .collect();
+    let payloads: Vec<String> = (0..33).map(|n| payload(12.0 + f64::from(n) / 100.0)).collect();
     for (payload, n) in payloads.iter().zip(0..) {
         world.take(message(payload, T + n * 65));
     }
-    let redelivered = |payload: &str| Delivery {
-        redelivered: true,
-        ..message(payload, T + 10_000)
-    };
+    let redelivered =
+        |payload: &str| Delivery { redelivered: true, ..message(payload, T + 10_000) };
     assert_eq!(world.take(redelivered(&payloads[1])).tally.duplicate, 1);
     assert_eq!(world.take(redelivered(&payloads[0])).tally.stored, 1);
 }
@@ -84,16 +71,8 @@ fn a_message_that_repeats_a_recent_line_is_covered() {
         ("a line with other values", T, 12.6, 1),
     ] {
         let mut world = World::new();
-        world.take(delivery(
-            "node",
-            line("A", observed, battery_voltage).as_bytes(),
-            T,
-        ));
-        assert_eq!(
-            world.take(message(&payload(12.5), T)).tally.stored,
-            stored,
-            "{why}"
-        );
+        world.take(delivery("node", line("A", observed, battery_voltage).as_bytes(), T));
+        assert_eq!(world.take(message(&payload(12.5), T)).tally.stored, stored, "{why}");
     }
 }
 
@@ -101,19 +80,13 @@ fn a_message_that_repeats_a_recent_line_is_covered() {
 fn within_one_transaction_the_same_is_told() {
     let mut world = World::new();
     let reports = world.ingest(&[message(&payload(12.5), T), message(&payload(12.5), T + 1)]);
-    assert_eq!(
-        (reports[0].tally.stored, reports[1].tally.duplicate),
-        (1, 1)
-    );
+    assert_eq!((reports[0].tally.stored, reports[1].tally.duplicate), (1, 1));
 }
 
 #[test]
 fn a_retained_message_without_a_time_is_rejected() {
     let mut world = World::new();
-    let report = world.take(Delivery {
-        retained: true,
-        ..message(&payload(12.5), T)
-    });
+    let report = world.take(Delivery { retained: true, ..message(&payload(12.5), T) });
     assert_eq!(report.tally.rejected["retained"], 1);
     assert_eq!(world.history("A"), []);
 }
@@ -128,12 +101,6 @@ fn retained_lines_are_stored_if_their_time_is_possible() {
         framing: Framing::Whole,
         ..delivery("broker", lines.as_bytes(), T)
     });
-    assert_eq!(
-        (report.tally.stored, report.tally.rejected["retained"]),
-        (1, 1)
-    );
-    assert_eq!(
-        world.history("A")[0].observed,
-        Timestamp::from_unix(T - 1_000_000)
-    );
+    assert_eq!((report.tally.stored, report.tally.rejected["retained"]), (1, 1));
+    assert_eq!(world.history("A")[0].observed, Timestamp::from_unix(T - 1_000_000));
 }

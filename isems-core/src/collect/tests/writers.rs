@@ -41,9 +41,7 @@ impl MeasurementRepo for Race {
         let other = self.other.lock().unwrap().take();
         if let Some(delivery) = other {
             let now = delivery.arrival;
-            Collector::new(self.repo.clone(), BUILT)
-                .ingest(&[delivery], now)
-                .await?;
+            Collector::new(self.repo.clone(), BUILT).ingest(&[delivery], now).await?;
         }
         self.repo.store(batch).await
     }
@@ -74,25 +72,14 @@ fn two_collectors_that_poll_a_node_without_clock_at_once_store_each_line_once() 
     let log = [line("A", 129, 12.0), line("A", 190, 12.1)].concat();
     let repo = Arc::new(MemoryRepo::default());
     let other = std::sync::Mutex::new(Some(delivery("other", log.as_bytes(), T)));
-    let mut collector = Collector::new(
-        Arc::new(Race {
-            repo: repo.clone(),
-            other,
-        }),
-        BUILT,
-    );
+    let mut collector = Collector::new(Arc::new(Race { repo: repo.clone(), other }), BUILT);
     let later = Timestamp::from_unix(T + 3);
     let report = block_on(collector.ingest(&[delivery("ours", log.as_bytes(), T + 3)], later))
         .unwrap()
         .remove(0);
     assert_eq!((report.tally.stored, report.tally.duplicate), (0, 2));
     let node = NodeId::new("A").unwrap();
-    assert_eq!(
-        block_on(repo.history(&node, HistoryRange::ALL, 9))
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(block_on(repo.history(&node, HistoryRange::ALL, 9)).unwrap().len(), 2);
 }
 
 #[test]
@@ -100,11 +87,8 @@ fn a_repository_that_always_is_changed_by_others_ends_in_an_error() {
     let mut repo = MockMeasurementRepo::new();
     let node = || NodeId::new("A").unwrap();
     repo.expect_newest_arrival().returning(|| Ok(None));
-    repo.expect_node_state()
-        .returning(|_| Ok(NodeState::default()));
-    repo.expect_store()
-        .times(ATTEMPTS)
-        .returning(move |_| Err(RepoError::Stale { node: node() }));
+    repo.expect_node_state().returning(|_| Ok(NodeState::default()));
+    repo.expect_store().times(ATTEMPTS).returning(move |_| Err(RepoError::Stale { node: node() }));
     let mut collector = Collector::new(Arc::new(repo), BUILT);
     let log = delivery("s", line("A", T, 12.0).as_bytes(), T);
     let result = block_on(collector.ingest(&[log], Timestamp::from_unix(T)));
@@ -115,35 +99,19 @@ fn a_repository_that_always_is_changed_by_others_ends_in_an_error() {
 fn a_failed_store_may_be_repeated() {
     let mut repo = MockMeasurementRepo::new();
     repo.expect_newest_arrival().returning(|| Ok(None));
-    repo.expect_node_state()
-        .returning(|_| Ok(NodeState::default()));
-    let full = || {
-        Err(RepoError::Full {
-            what: "no space left".into(),
-            cause: None,
-        })
-    };
+    repo.expect_node_state().returning(|_| Ok(NodeState::default()));
+    let full = || Err(RepoError::Full { what: "no space left".into(), cause: None });
     repo.expect_store().times(1).returning(move |_| full());
     repo.expect_store().returning(|batch| {
         let counts = |part: &SourcePart| crate::PartReport {
             stored: part.rows.len() as u64,
             ..Default::default()
         };
-        Ok(StoreReport {
-            parts: batch.parts.iter().map(counts).collect(),
-        })
+        Ok(StoreReport { parts: batch.parts.iter().map(counts).collect() })
     });
     let mut collector = Collector::new(Arc::new(repo), BUILT);
     let log = [delivery("s", line("A", T, 12.0).as_bytes(), T)];
     let now = Timestamp::from_unix(T);
-    assert!(matches!(
-        block_on(collector.ingest(&log, now)),
-        Err(RepoError::Full { .. })
-    ));
-    assert_eq!(
-        block_on(collector.ingest(&log, now)).unwrap()[0]
-            .tally
-            .stored,
-        1
-    );
+    assert!(matches!(block_on(collector.ingest(&log, now)), Err(RepoError::Full { .. })));
+    assert_eq!(block_on(collector.ingest(&log, now)).unwrap()[0].tally.stored, 1);
 }

@@ -24,10 +24,7 @@ fn success(source: &str, t: i64) -> SourceUpdate {
 
 fn part(update: SourceUpdate, rows: impl IntoIterator<Item = Measurement>) -> Batch {
     Batch {
-        parts: vec![SourcePart {
-            update: Some(update),
-            rows: rows.into_iter().collect(),
-        }],
+        parts: vec![SourcePart { update: Some(update), rows: rows.into_iter().collect() }],
         ..Batch::default()
     }
 }
@@ -35,10 +32,7 @@ fn part(update: SourceUpdate, rows: impl IntoIterator<Item = Measurement>) -> Ba
 pub(super) async fn a_source_is_accounted_for(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     let rejected = |counts: &[(&str, u64)]| -> BTreeMap<String, u64> {
-        counts
-            .iter()
-            .map(|(reason, count)| ((*reason).to_owned(), *count))
-            .collect()
+        counts.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
     };
     let first = SourceUpdate {
         tally: Tally {
@@ -49,15 +43,8 @@ pub(super) async fn a_source_is_accounted_for(fresh: &dyn RepoUnderTest) {
         clock_offset: Some(-3),
         ..success("http://10.0.0.1/ISEMS/ffopenmppt.log", 1000)
     };
-    let corrected = Measurement {
-        basis: Basis::Corrected,
-        ..measurement("A", 900, 12.0)
-    };
-    store(
-        &*repo,
-        &part(first.clone(), [corrected, measurement("A", 960, 12.0)]),
-    )
-    .await;
+    let corrected = Measurement { basis: Basis::Corrected, ..measurement("A", 900, 12.0) };
+    store(&*repo, &part(first.clone(), [corrected, measurement("A", 960, 12.0)])).await;
     let second = SourceUpdate {
         tally: Tally {
             rejected: rejected(&[("field count", 1), ("status", 5)]),
@@ -66,43 +53,20 @@ pub(super) async fn a_source_is_accounted_for(fresh: &dyn RepoUnderTest) {
         clock_offset: None,
         ..success("http://10.0.0.1/ISEMS/ffopenmppt.log", 1900)
     };
-    store(
-        &*repo,
-        &part(
-            second,
-            [measurement("A", 960, 12.0), measurement("A", 960, 13.0)],
-        ),
-    )
-    .await;
-    store(
-        &*repo,
-        &part(
-            SourceUpdate {
-                kind: SourceKind::Mqtt,
-                ..success("a broker", 1)
-            },
-            [],
-        ),
-    )
-    .await;
+    store(&*repo, &part(second, [measurement("A", 960, 12.0), measurement("A", 960, 13.0)])).await;
+    store(&*repo, &part(SourceUpdate { kind: SourceKind::Mqtt, ..success("a broker", 1) }, []))
+        .await;
 
     let sources = fresh.open().await.sources().await.unwrap();
     assert_eq!(
-        sources
-            .iter()
-            .map(|s| s.source.as_str())
-            .collect::<Vec<_>>(),
+        sources.iter().map(|s| s.source.as_str()).collect::<Vec<_>>(),
         ["a broker", first.source.as_str()]
     );
     assert_eq!(sources[0].kind, SourceKind::Mqtt);
     let node = &sources[1];
     assert_eq!(node.last_success, Some(at(1900)));
     assert_eq!(node.last_error, None);
-    assert_eq!(
-        node.clock_offset,
-        Some(-3),
-        "kept when the node does not tell"
-    );
+    assert_eq!(node.clock_offset, Some(-3), "kept when the node does not tell");
     assert_eq!(
         node.tally,
         Tally {
@@ -121,21 +85,12 @@ pub(super) async fn a_failure_leaves_the_last_success_in_place(fresh: &dyn RepoU
     store(&*repo, &part(success("s", 1000), [])).await;
     store(
         &*repo,
-        &part(
-            SourceUpdate {
-                error: Some("no route to host".into()),
-                ..success("s", 2000)
-            },
-            [],
-        ),
+        &part(SourceUpdate { error: Some("no route to host".into()), ..success("s", 2000) }, []),
     )
     .await;
     let source = repo.sources().await.unwrap().remove(0);
     assert_eq!(source.last_success, Some(at(1000)));
-    assert_eq!(
-        source.last_error,
-        Some((at(2000), "no route to host".into()))
-    );
+    assert_eq!(source.last_error, Some((at(2000), "no route to host".into())));
     store(&*repo, &part(success("s", 3000), [])).await;
     let source = repo.sources().await.unwrap().remove(0);
     assert_eq!(source.last_success, Some(at(3000)));
@@ -162,13 +117,7 @@ pub(super) async fn read_positions_are_kept_until_replaced(fresh: &dyn RepoUnder
     let position = |text: &str| Some(ReadPosition(text.into()));
     store(
         &*repo,
-        &part(
-            SourceUpdate {
-                position: position("{\"etag\":\"'1'\"}"),
-                ..success("s", 1000)
-            },
-            [],
-        ),
+        &part(SourceUpdate { position: position("{\"etag\":\"'1'\"}"), ..success("s", 1000) }, []),
     )
     .await;
     store(&*repo, &part(success("s", 2000), [])).await;
@@ -176,44 +125,19 @@ pub(super) async fn read_positions_are_kept_until_replaced(fresh: &dyn RepoUnder
     let positions = fresh.open().await.read_positions().await.unwrap();
     assert_eq!(
         positions,
-        BTreeMap::from([(
-            SourceId::new("s"),
-            ReadPosition("{\"etag\":\"'1'\"}".into())
-        )])
+        BTreeMap::from([(SourceId::new("s"), ReadPosition("{\"etag\":\"'1'\"}".into()))])
     );
-    store(
-        &*repo,
-        &part(
-            SourceUpdate {
-                position: position("2"),
-                ..success("s", 3000)
-            },
-            [],
-        ),
-    )
-    .await;
-    assert_eq!(
-        repo.read_positions().await.unwrap()[&SourceId::new("s")],
-        ReadPosition("2".into())
-    );
+    store(&*repo, &part(SourceUpdate { position: position("2"), ..success("s", 3000) }, [])).await;
+    assert_eq!(repo.read_positions().await.unwrap()[&SourceId::new("s")], ReadPosition("2".into()));
 }
 
 pub(super) async fn a_refused_batch_leaves_no_account(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     let batch = Batch {
         nodes: vec![update(&node("A"), 77, vec![])],
-        ..part(
-            SourceUpdate {
-                position: Some(ReadPosition("1".into())),
-                ..success("s", 1000)
-            },
-            [],
-        )
+        ..part(SourceUpdate { position: Some(ReadPosition("1".into())), ..success("s", 1000) }, [])
     };
-    assert!(matches!(
-        repo.store(&batch).await,
-        Err(RepoError::Stale { .. })
-    ));
+    assert!(matches!(repo.store(&batch).await, Err(RepoError::Stale { .. })));
     assert_eq!(repo.sources().await.unwrap(), []);
     assert_eq!(repo.read_positions().await.unwrap(), BTreeMap::new());
     assert_eq!(repo.newest_arrival().await.unwrap(), None);
@@ -222,22 +146,12 @@ pub(super) async fn a_refused_batch_leaves_no_account(fresh: &dyn RepoUnderTest)
 pub(super) async fn the_newest_arrival_is_known(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     assert_eq!(repo.newest_arrival().await.unwrap(), None);
-    let imported = Measurement {
-        received: None,
-        ..measurement("A", 900, 12.0)
-    };
+    let imported = Measurement { received: None, ..measurement("A", 900, 12.0) };
     store(&*repo, &rows([imported])).await;
-    assert_eq!(
-        repo.newest_arrival().await.unwrap(),
-        None,
-        "an import has no arrival"
-    );
+    assert_eq!(repo.newest_arrival().await.unwrap(), None, "an import has no arrival");
     store(&*repo, &rows([measurement("A", 1000, 12.0)])).await;
     assert_eq!(repo.newest_arrival().await.unwrap(), Some(at(1060)));
     store(&*repo, &part(success("s", 5000), [])).await;
     store(&*repo, &part(success("s", 4000), [])).await;
-    assert_eq!(
-        fresh.open().await.newest_arrival().await.unwrap(),
-        Some(at(5000))
-    );
+    assert_eq!(fresh.open().await.newest_arrival().await.unwrap(), Some(at(5000)));
 }

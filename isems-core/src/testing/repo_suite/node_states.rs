@@ -10,12 +10,7 @@ use crate::{
 };
 
 fn run(offset: i64, basis: Basis) -> ClockRun {
-    ClockRun {
-        offset,
-        basis,
-        first_reported: at(99),
-        last_reported: at(4_000),
-    }
+    ClockRun { offset, basis, first_reported: at(99), last_reported: at(4_000) }
 }
 
 async fn version(repo: &dyn MeasurementRepo, node: &NodeId) -> u64 {
@@ -24,10 +19,7 @@ async fn version(repo: &dyn MeasurementRepo, node: &NodeId) -> u64 {
 
 pub(super) async fn an_unknown_node_has_the_default_state(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
-    assert_eq!(
-        repo.node_state(&node("nobody")).await.unwrap(),
-        NodeState::default()
-    );
+    assert_eq!(repo.node_state(&node("nobody")).await.unwrap(), NodeState::default());
 }
 
 pub(super) async fn clock_runs_come_back_in_order(fresh: &dyn RepoUnderTest) {
@@ -38,24 +30,15 @@ pub(super) async fn clock_runs_come_back_in_order(fresh: &dyn RepoUnderTest) {
         run(0, Basis::Node),
         run(-31_536_000, Basis::Corrected),
     ];
-    let batch = Batch {
-        nodes: vec![update(&a, 0, runs.clone())],
-        ..rows([measurement("A", 1000, 12.0)])
-    };
+    let batch =
+        Batch { nodes: vec![update(&a, 0, runs.clone())], ..rows([measurement("A", 1000, 12.0)]) };
     store(&*repo, &batch).await;
     let state = fresh.open().await.node_state(&a).await.unwrap();
     assert_eq!(state.runs, runs);
     let fewer = vec![runs[2]];
-    let batch = Batch {
-        nodes: vec![update(&a, state.version, fewer.clone())],
-        ..rows([])
-    };
+    let batch = Batch { nodes: vec![update(&a, state.version, fewer.clone())], ..rows([]) };
     store(&*repo, &batch).await;
-    assert_eq!(
-        repo.node_state(&a).await.unwrap().runs,
-        fewer,
-        "the new runs replace the old ones"
-    );
+    assert_eq!(repo.node_state(&a).await.unwrap().runs, fewer, "the new runs replace the old ones");
 }
 
 pub(super) async fn a_batch_judged_by_an_old_state_is_refused_whole(fresh: &dyn RepoUnderTest) {
@@ -63,22 +46,12 @@ pub(super) async fn a_batch_judged_by_an_old_state_is_refused_whole(fresh: &dyn 
     store(&*repo, &rows([measurement("A", 1000, 12.0)])).await;
     let before = repo.node_state(&node("A")).await.unwrap();
     let batch = Batch {
-        nodes: vec![
-            update(&node("B"), 0, vec![]),
-            update(&node("A"), before.version + 1, vec![]),
-        ],
+        nodes: vec![update(&node("B"), 0, vec![]), update(&node("A"), before.version + 1, vec![])],
         ..rows([measurement("B", 1000, 12.0), measurement("A", 1060, 12.0)])
     };
-    let error = repo
-        .store(&batch)
-        .await
-        .expect_err("the state of A is not the present one");
+    let error = repo.store(&batch).await.expect_err("the state of A is not the present one");
     assert!(matches!(error, RepoError::Stale { node } if node.as_str() == "A"));
-    assert_eq!(
-        repo.latest(None).await.unwrap().len(),
-        1,
-        "nothing of the batch is there"
-    );
+    assert_eq!(repo.latest(None).await.unwrap().len(), 1, "nothing of the batch is there");
     assert_eq!(repo.node_state(&node("A")).await.unwrap(), before);
     assert_eq!(version(&*repo, &node("B")).await, 0);
 }
@@ -92,10 +65,7 @@ pub(super) async fn two_writers_do_not_overwrite_each_other(fresh: &dyn RepoUnde
         ..rows([measurement("A", t, 12.0)])
     };
     store(&*other, &batch(1000, 7)).await;
-    assert!(matches!(
-        one.store(&batch(1003, 10)).await,
-        Err(RepoError::Stale { .. })
-    ));
+    assert!(matches!(one.store(&batch(1003, 10)).await, Err(RepoError::Stale { .. })));
     let state = one.node_state(&a).await.unwrap();
     assert_eq!(state.runs, [run(7, Basis::Estimated)]);
     let judged_anew = Batch {
@@ -111,37 +81,21 @@ pub(super) async fn every_change_gives_another_version(fresh: &dyn RepoUnderTest
     let mut seen = BTreeSet::from([version(&*repo, &a).await]);
     store(&*repo, &rows([measurement("A", 1000, 12.0)])).await;
     assert!(seen.insert(version(&*repo, &a).await), "after a row");
-    store(
-        &*repo,
-        &rows([measurement("A", 2000, 12.0), measurement("A", 3000, 12.0)]),
-    )
-    .await;
+    store(&*repo, &rows([measurement("A", 2000, 12.0), measurement("A", 3000, 12.0)])).await;
     assert!(seen.insert(version(&*repo, &a).await), "after more rows");
     let last = *seen.last().unwrap();
     store(
         &*repo,
-        &Batch {
-            nodes: vec![update(&a, last, vec![run(1, Basis::Corrected)])],
-            ..rows([])
-        },
+        &Batch { nodes: vec![update(&a, last, vec![run(1, Basis::Corrected)])], ..rows([]) },
     )
     .await;
     assert!(seen.insert(version(&*repo, &a).await), "after new runs");
-    let policy = RetentionPolicy {
-        keep_per_node: Some(2),
-        keep_days: None,
-    };
-    repo.prune(&policy, at(4000), PruneMode::Apply)
-        .await
-        .unwrap();
+    let policy = RetentionPolicy { keep_per_node: Some(2), keep_days: None };
+    repo.prune(&policy, at(4000), PruneMode::Apply).await.unwrap();
     assert!(seen.insert(version(&*repo, &a).await), "after pruning");
     let before = version(&*repo, &a).await;
     store(&*repo, &rows([measurement("B", 1000, 12.0)])).await;
-    assert_eq!(
-        version(&*repo, &a).await,
-        before,
-        "other nodes do not matter"
-    );
+    assert_eq!(version(&*repo, &a).await, before, "other nodes do not matter");
 }
 
 pub(super) async fn a_forgotten_node_does_not_get_an_old_version_again(fresh: &dyn RepoUnderTest) {
@@ -163,10 +117,7 @@ pub(super) async fn the_newest_telemetry_is_remembered(fresh: &dyn RepoUnderTest
     let state = repo.node_state(&node("A")).await.unwrap();
     let expected: Vec<_> = (8..40)
         .rev()
-        .map(|n| KnownTelemetry {
-            observed: at(1000 + n * 60),
-            fingerprint: n * 7 - 100,
-        })
+        .map(|n| KnownTelemetry { observed: at(1000 + n * 60), fingerprint: n * 7 - 100 })
         .collect();
     assert_eq!(state.telemetry, expected);
 }

@@ -11,19 +11,14 @@ use crate::{
 const NOW: i64 = 100 * DAY;
 
 fn policy(keep_per_node: Option<u32>, keep_days: Option<u32>) -> RetentionPolicy {
-    RetentionPolicy {
-        keep_per_node,
-        keep_days,
-    }
+    RetentionPolicy { keep_per_node, keep_days }
 }
 
 /// Rows of three nodes: many, few, and one whose newest is very old; some share
 /// an observed second.
 fn fleet() -> Vec<Measurement> {
     let many = (0..50).map(|n| measurement("many", NOW - n * DAY / 4, 12.0));
-    let twins = (0..50)
-        .step_by(7)
-        .map(|n| telemetry("many", NOW - n * DAY / 4, n));
+    let twins = (0..50).step_by(7).map(|n| telemetry("many", NOW - n * DAY / 4, n));
     let few = (0..3).map(|n| measurement("few", NOW - n * DAY, 12.0));
     let stale = (0..4).map(|n| measurement("stale", NOW - (60 + n) * DAY, 12.0));
     many.chain(twins).chain(few).chain(stale).collect()
@@ -59,57 +54,33 @@ pub(super) async fn prune_removes_what_the_rule_says(fresh: &dyn RepoUnderTest) 
         policy(Some(2), Some(1)),
         policy(Some(0), Some(0)),
     ] {
-        store(
-            &*repo,
-            &Batch {
-                origin: BatchOrigin::Import,
-                ..rows(fleet())
-            },
-        )
-        .await;
+        store(&*repo, &Batch { origin: BatchOrigin::Import, ..rows(fleet()) }).await;
         let mut expected = PruneReport::default();
         let mut kept_by_node = Vec::new();
         for name in ["few", "many", "stale"] {
             let node = node(name);
-            let history = repo
-                .history(&node, HistoryRange::ALL, usize::MAX)
-                .await
-                .unwrap();
+            let history = repo.history(&node, HistoryRange::ALL, usize::MAX).await.unwrap();
             let history: Vec<_> = history.into_iter().map(|row| row.measurement).collect();
             let (kept, too_many, too_old) = oracle(&policy, &history, at(NOW));
             if too_many + too_old > 0 {
-                expected.nodes.push(NodePrune {
-                    node: node.clone(),
-                    too_many,
-                    too_old,
-                });
+                expected.nodes.push(NodePrune { node: node.clone(), too_many, too_old });
             }
             kept_by_node.push((node, kept));
         }
         assert_eq!(
-            repo.prune(&policy, at(NOW), PruneMode::Apply)
-                .await
-                .unwrap(),
+            repo.prune(&policy, at(NOW), PruneMode::Apply).await.unwrap(),
             expected,
             "{policy:?}"
         );
         for (node, kept) in kept_by_node {
-            let left = repo
-                .history(&node, HistoryRange::ALL, usize::MAX)
-                .await
-                .unwrap();
+            let left = repo.history(&node, HistoryRange::ALL, usize::MAX).await.unwrap();
             assert_eq!(
-                left.into_iter()
-                    .map(|row| row.measurement)
-                    .collect::<Vec<_>>(),
+                left.into_iter().map(|row| row.measurement).collect::<Vec<_>>(),
                 kept,
                 "{policy:?} {node}"
             );
         }
-        let again = repo
-            .prune(&policy, at(NOW), PruneMode::Apply)
-            .await
-            .unwrap();
+        let again = repo.prune(&policy, at(NOW), PruneMode::Apply).await.unwrap();
         assert_eq!(again, PruneReport::default(), "nothing is left to prune");
     }
 }
@@ -119,31 +90,17 @@ pub(super) async fn a_dry_run_reports_and_removes_nothing(fresh: &dyn RepoUnderT
     store(&*repo, &rows(fleet())).await;
     let state = repo.node_state(&node("many")).await.unwrap();
     let policy = policy(Some(10), Some(5));
-    let said = repo
-        .prune(&policy, at(NOW), PruneMode::DryRun)
-        .await
-        .unwrap();
+    let said = repo.prune(&policy, at(NOW), PruneMode::DryRun).await.unwrap();
     assert!(said.removed() > 0);
     assert_eq!(repo.node_state(&node("many")).await.unwrap(), state);
-    assert_eq!(
-        repo.prune(&policy, at(NOW), PruneMode::Apply)
-            .await
-            .unwrap(),
-        said
-    );
+    assert_eq!(repo.prune(&policy, at(NOW), PruneMode::Apply).await.unwrap(), said);
 }
 
 pub(super) async fn the_newest_row_of_a_node_stays(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     store(&*repo, &rows(fleet())).await;
     let before = repo.latest(None).await.unwrap();
-    repo.prune(
-        &policy(Some(0), Some(0)),
-        at(NOW + 1000 * DAY),
-        PruneMode::Apply,
-    )
-    .await
-    .unwrap();
+    repo.prune(&policy(Some(0), Some(0)), at(NOW + 1000 * DAY), PruneMode::Apply).await.unwrap();
     assert_eq!(repo.latest(None).await.unwrap(), before);
 }
 
@@ -151,66 +108,31 @@ pub(super) async fn pruned_rows_are_expired_when_they_come_again(fresh: &dyn Rep
     let repo = fresh.open().await;
     let lines = || [1000, 1060, 1120, 1180].map(|t| measurement("A", t, 12.0));
     store(&*repo, &rows(lines())).await;
-    repo.prune(&policy(Some(2), None), at(2000), PruneMode::Apply)
-        .await
-        .unwrap();
-    assert_eq!(
-        repo.node_state(&node("A")).await.unwrap().pruned_until,
-        Some(at(1060))
-    );
-    let again = lines()
-        .into_iter()
-        .chain([measurement("A", 1061, 12.0), measurement("A", 999, 12.0)]);
+    repo.prune(&policy(Some(2), None), at(2000), PruneMode::Apply).await.unwrap();
+    assert_eq!(repo.node_state(&node("A")).await.unwrap().pruned_until, Some(at(1060)));
+    let again =
+        lines().into_iter().chain([measurement("A", 1061, 12.0), measurement("A", 999, 12.0)]);
     let report = store(&*repo, &rows(again)).await;
-    assert_eq!(
-        report,
-        PartReport {
-            stored: 1,
-            duplicate: 2,
-            expired: 3,
-            ..PartReport::default()
-        }
-    );
+    assert_eq!(report, PartReport { stored: 1, duplicate: 2, expired: 3, ..PartReport::default() });
 }
 
 pub(super) async fn an_import_may_bring_back_what_was_pruned(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     let lines = || [1000, 1060].map(|t| measurement("A", t, 12.0));
     store(&*repo, &rows(lines())).await;
-    repo.prune(&policy(Some(1), None), at(2000), PruneMode::Apply)
-        .await
-        .unwrap();
-    let report = store(
-        &*repo,
-        &Batch {
-            origin: BatchOrigin::Import,
-            ..rows(lines())
-        },
-    )
-    .await;
-    assert_eq!(
-        report,
-        PartReport {
-            stored: 1,
-            duplicate: 1,
-            ..PartReport::default()
-        }
-    );
+    repo.prune(&policy(Some(1), None), at(2000), PruneMode::Apply).await.unwrap();
+    let report = store(&*repo, &Batch { origin: BatchOrigin::Import, ..rows(lines()) }).await;
+    assert_eq!(report, PartReport { stored: 1, duplicate: 1, ..PartReport::default() });
 }
 
 pub(super) async fn a_node_is_forgotten_whole(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     store(&*repo, &rows(fleet())).await;
-    repo.prune(&policy(Some(10), None), at(NOW), PruneMode::Apply)
-        .await
-        .unwrap();
+    repo.prune(&policy(Some(10), None), at(NOW), PruneMode::Apply).await.unwrap();
     assert_eq!(repo.forget(&node("many")).await.unwrap(), 10);
     let latest = repo.latest(None).await.unwrap();
     assert_eq!(
-        latest
-            .iter()
-            .map(|row| row.measurement.node.as_str())
-            .collect::<Vec<_>>(),
+        latest.iter().map(|row| row.measurement.node.as_str()).collect::<Vec<_>>(),
         ["few", "stale"]
     );
     let report = store(&*repo, &rows([measurement("many", 1000, 12.0)])).await;

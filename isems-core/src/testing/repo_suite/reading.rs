@@ -23,25 +23,13 @@ pub(super) async fn what_was_stored_comes_back_exactly(fresh: &dyn RepoUnderTest
         received: None,
         ..measurement("A", 2000, 12.0)
     };
-    let nothing_known = Measurement {
-        sample: Sample::default(),
-        ..measurement("A", 1500, 12.0)
-    };
+    let nothing_known = Measurement { sample: Sample::default(), ..measurement("A", 1500, 12.0) };
     let far_off = measurement("A", 999_999_999_999_999, 12.0);
     let message = telemetry("A", 1000, i64::MIN);
     let stored = [far_off, odd_numbers, nothing_known, message];
     store(&*repo, &rows(stored.clone())).await;
-    let history = repo
-        .history(&node("A"), HistoryRange::ALL, 10)
-        .await
-        .unwrap();
-    assert_eq!(
-        history
-            .into_iter()
-            .map(|row| row.measurement)
-            .collect::<Vec<_>>(),
-        stored
-    );
+    let history = repo.history(&node("A"), HistoryRange::ALL, 10).await.unwrap();
+    assert_eq!(history.into_iter().map(|row| row.measurement).collect::<Vec<_>>(), stored);
 }
 
 pub(super) async fn hostile_names_and_texts_come_back_exactly(fresh: &dyn RepoUnderTest) {
@@ -65,15 +53,9 @@ pub(super) async fn hostile_names_and_texts_come_back_exactly(fresh: &dyn RepoUn
         row.sample.revision = name.chars().rev().collect();
         row
     });
-    assert_eq!(
-        store(&*repo, &rows(stored.clone())).await.stored,
-        names.len() as u64
-    );
+    assert_eq!(store(&*repo, &rows(stored.clone())).await.stored, names.len() as u64);
     for row in stored {
-        let history = repo
-            .history(&row.node, HistoryRange::ALL, 10)
-            .await
-            .unwrap();
+        let history = repo.history(&row.node, HistoryRange::ALL, 10).await.unwrap();
         assert_eq!(history.len(), 1, "{}", row.node);
         assert_eq!(history[0].measurement, row);
     }
@@ -81,37 +63,18 @@ pub(super) async fn hostile_names_and_texts_come_back_exactly(fresh: &dyn RepoUn
 
 pub(super) async fn history_is_newest_first_and_limited(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
-    store(
-        &*repo,
-        &rows([1060, 1000, 1180, 1120].map(|t| measurement("A", t, 12.0))),
-    )
-    .await;
-    let history = repo
-        .history(&node("A"), HistoryRange::ALL, 3)
-        .await
-        .unwrap();
+    store(&*repo, &rows([1060, 1000, 1180, 1120].map(|t| measurement("A", t, 12.0)))).await;
+    let history = repo.history(&node("A"), HistoryRange::ALL, 3).await.unwrap();
     assert_eq!(
-        history
-            .iter()
-            .map(|row| row.measurement.observed)
-            .collect::<Vec<_>>(),
+        history.iter().map(|row| row.measurement.observed).collect::<Vec<_>>(),
         [1180, 1120, 1060].map(at)
     );
-    assert_eq!(
-        repo.history(&node("A"), HistoryRange::ALL, 0)
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(repo.history(&node("A"), HistoryRange::ALL, 0).await.unwrap(), []);
 }
 
 pub(super) async fn a_range_bounds_the_history_on_both_sides(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
-    store(
-        &*repo,
-        &rows([1000, 1060, 1120, 1180].map(|t| measurement("A", t, 12.0))),
-    )
-    .await;
+    store(&*repo, &rows([1000, 1060, 1120, 1180].map(|t| measurement("A", t, 12.0)))).await;
     for (from, until, expected) in [
         (Some(1060), Some(1120), &[1120, 1060][..]),
         (Some(1061), None, &[1180, 1120]),
@@ -119,27 +82,17 @@ pub(super) async fn a_range_bounds_the_history_on_both_sides(fresh: &dyn RepoUnd
         (Some(1180), Some(1180), &[1180]),
         (Some(1120), Some(1060), &[]),
     ] {
-        let range = HistoryRange {
-            from: from.map(at),
-            until: until.map(at),
-        };
+        let range = HistoryRange { from: from.map(at), until: until.map(at) };
         let history = repo.history(&node("A"), range, 10).await.unwrap();
-        let observed: Vec<_> = history
-            .iter()
-            .map(|row| row.measurement.observed.as_unix())
-            .collect();
+        let observed: Vec<_> =
+            history.iter().map(|row| row.measurement.observed.as_unix()).collect();
         assert_eq!(observed, expected, "{range:?}");
     }
 }
 
 pub(super) async fn an_unknown_node_has_an_empty_history(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
-    assert_eq!(
-        repo.history(&node("nobody"), HistoryRange::ALL, 10)
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(repo.history(&node("nobody"), HistoryRange::ALL, 10).await.unwrap(), []);
     assert_eq!(repo.latest(None).await.unwrap(), []);
     assert_eq!(repo.forget(&node("nobody")).await.unwrap(), 0);
 }
@@ -152,74 +105,36 @@ pub(super) async fn latest_is_the_newest_row_of_each_node_sorted_by_node(
     for (minute, name) in (0..).zip(names) {
         store(
             &*repo,
-            &rows([
-                measurement(name, 2000 + minute, 13.0),
-                measurement(name, 1000, 12.0),
-            ]),
+            &rows([measurement(name, 2000 + minute, 13.0), measurement(name, 1000, 12.0)]),
         )
         .await;
     }
     let latest = repo.latest(None).await.unwrap();
-    let order: Vec<_> = latest
-        .iter()
-        .map(|row| row.measurement.node.as_str())
-        .collect();
-    assert_eq!(
-        order,
-        ["A", "B", "a", "b", "Ä"],
-        "sorted by the bytes of the name"
-    );
-    assert!(
-        latest
-            .iter()
-            .all(|row| row.measurement.observed >= at(2000))
-    );
+    let order: Vec<_> = latest.iter().map(|row| row.measurement.node.as_str()).collect();
+    assert_eq!(order, ["A", "B", "a", "b", "Ä"], "sorted by the bytes of the name");
+    assert!(latest.iter().all(|row| row.measurement.observed >= at(2000)));
 }
 
 pub(super) async fn latest_hides_nodes_that_are_not_active(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
-    store(
-        &*repo,
-        &rows([
-            measurement("old", 1000, 12.0),
-            measurement("new", 1001, 12.0),
-        ]),
-    )
-    .await;
+    store(&*repo, &rows([measurement("old", 1000, 12.0), measurement("new", 1001, 12.0)])).await;
     let latest = repo.latest(Some(at(1000))).await.unwrap();
-    assert_eq!(
-        latest
-            .iter()
-            .map(|row| row.measurement.node.as_str())
-            .collect::<Vec<_>>(),
-        ["new"]
-    );
+    assert_eq!(latest.iter().map(|row| row.measurement.node.as_str()).collect::<Vec<_>>(), ["new"]);
 }
 
 pub(super) async fn a_late_backfill_does_not_become_the_latest(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     store(&*repo, &rows([measurement("A", 2000, 13.0)])).await;
     store(&*repo, &rows([measurement("A", 1000, 12.0)])).await;
-    assert_eq!(
-        repo.latest(None).await.unwrap()[0].measurement.observed,
-        at(2000)
-    );
+    assert_eq!(repo.latest(None).await.unwrap()[0].measurement.observed, at(2000));
 }
 
 pub(super) async fn row_ids_are_unique_and_stable(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
-    store(
-        &*repo,
-        &rows([measurement("A", 1000, 12.0), measurement("B", 1000, 12.0)]),
-    )
-    .await;
+    store(&*repo, &rows([measurement("A", 1000, 12.0), measurement("B", 1000, 12.0)])).await;
     let before = repo.latest(None).await.unwrap();
     assert_ne!(before[0].id, before[1].id);
-    store(
-        &*repo,
-        &rows([measurement("A", 1000, 12.0), measurement("C", 900, 12.0)]),
-    )
-    .await;
+    store(&*repo, &rows([measurement("A", 1000, 12.0), measurement("C", 900, 12.0)])).await;
     let after = repo.latest(None).await.unwrap();
     assert_eq!(before[..], after[..2]);
 }
@@ -228,18 +143,10 @@ pub(super) async fn another_handle_sees_what_was_stored(fresh: &dyn RepoUnderTes
     let first = fresh.open().await;
     store(&*first, &rows([measurement("A", 1000, 12.0)])).await;
     let second = fresh.open().await;
-    assert_eq!(
-        second.latest(None).await.unwrap(),
-        first.latest(None).await.unwrap()
-    );
+    assert_eq!(second.latest(None).await.unwrap(), first.latest(None).await.unwrap());
     drop(first);
     drop(second);
     let reopened = fresh.open().await;
     assert_eq!(reopened.latest(None).await.unwrap().len(), 1);
-    assert_eq!(
-        store(&*reopened, &rows([measurement("A", 1000, 12.0)]))
-            .await
-            .duplicate,
-        1
-    );
+    assert_eq!(store(&*reopened, &rows([measurement("A", 1000, 12.0)])).await.duplicate, 1);
 }

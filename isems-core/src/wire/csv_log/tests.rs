@@ -68,18 +68,9 @@ fn a_line_that_breaks_a_rule_is_rejected_and_the_reason_names_it() {
         (&with_field(3, "12.5"), RejectReason::Timestamp),
         (&with_field(3, "+5"), RejectReason::Timestamp),
         (&with_field(3, ""), RejectReason::Timestamp),
-        (
-            &with_field(3, "99999999999999999999"),
-            RejectReason::Timestamp,
-        ),
-        (
-            &with_field(4, "a\u{7}b"),
-            RejectReason::Text("openMPPTFirmwareVersion"),
-        ),
-        (
-            &with_field(9, "12,58"),
-            RejectReason::Number("batteryVoltage"),
-        ),
+        (&with_field(3, "99999999999999999999"), RejectReason::Timestamp),
+        (&with_field(4, "a\u{7}b"), RejectReason::Text("openMPPTFirmwareVersion")),
+        (&with_field(9, "12,58"), RejectReason::Number("batteryVoltage")),
         (&with_field(9, ""), RejectReason::Number("batteryVoltage")),
         (&with_field(17, "north"), RejectReason::Number("latitude")),
         (&with_field(19, ""), RejectReason::Status),
@@ -97,9 +88,7 @@ fn what_a_node_may_write_in_a_field_is_understood() {
         (6, "6", |s| s.power_save),
         (6, "on", |s| s.power_save),
         (4, "", |s| s.firmware.is_empty()),
-        (10, "-0", |s| {
-            s.state_of_charge.is_some_and(f64::is_sign_positive)
-        }),
+        (10, "-0", |s| s.state_of_charge.is_some_and(f64::is_sign_positive)),
         (11, "-905", |s| s.battery_health == Some(-905.0)),
         (11, "-inf", |s| s.battery_health.is_none()),
         (12, "-149", |s| s.battery_temperature == Some(-149.0)),
@@ -109,12 +98,8 @@ fn what_a_node_may_write_in_a_field_is_understood() {
         (17, "52,516", |s| s.latitude == Some(52.516)),
         (17, " ", |s| s.latitude.is_none()),
         (18, "181", |s| s.longitude.is_none()),
-        (19, "0x0b2", |s| {
-            s.status == Some(NodeStatus::from_bits(0x0B2))
-        }),
-        (19, "F500", |s| {
-            s.status == Some(NodeStatus::from_bits(0x500))
-        }),
+        (19, "0x0b2", |s| s.status == Some(NodeStatus::from_bits(0x0B2))),
+        (19, "F500", |s| s.status == Some(NodeStatus::from_bits(0x500))),
     ] {
         let line = with_field(field, text);
         assert!(check(&reading(&line).sample), "{line}");
@@ -131,9 +116,7 @@ fn a_very_old_node_sends_no_status() {
 fn a_line_that_is_not_utf8_is_windows_1252() {
     let mut line = b"M\xFCnchner-Stra\xDFe".to_vec();
     line.extend_from_slice(&GOOD.as_bytes()["Elektra-Dach".len()..]);
-    let Ok(Line::Reading(reading)) = parse_line(&line) else {
-        panic!()
-    };
+    let Ok(Line::Reading(reading)) = parse_line(&line) else { panic!() };
     assert_eq!(reading.node.as_str(), "Münchner-Straße");
 }
 
@@ -185,12 +168,7 @@ fn an_answer_that_is_no_log_is_one_rejected_answer() {
     ] {
         let log = parse(payload.as_bytes(), framing);
         assert_eq!(log.rejected.len(), rejected, "{payload:?}");
-        assert!(
-            log.rejected
-                .iter()
-                .all(|r| r.reason == RejectReason::NotALog),
-            "{payload:?}"
-        );
+        assert!(log.rejected.iter().all(|r| r.reason == RejectReason::NotALog), "{payload:?}");
     }
 }
 
@@ -200,11 +178,7 @@ fn of_millions_of_bad_lines_a_few_are_kept_and_all_are_counted() {
     payload.extend(b";\n".repeat(100_000));
     let log = parse(&payload, Framing::Log);
     assert_eq!(
-        (
-            log.readings.len(),
-            log.rejected.len(),
-            log.rejected_in_all()
-        ),
+        (log.readings.len(), log.rejected.len(), log.rejected_in_all()),
         (1, Log::EXAMPLES, 100_000)
     );
 }
@@ -212,17 +186,9 @@ fn of_millions_of_bad_lines_a_few_are_kept_and_all_are_counted() {
 #[test]
 fn a_node_may_be_named_like_markup() {
     let line = with_field(1, "<script>alert(1)</script>");
-    for payload in [
-        line.clone(),
-        format!("{line}\n"),
-        format!("{line}\n<script>alert(1)</scr"),
-    ] {
+    for payload in [line.clone(), format!("{line}\n"), format!("{line}\n<script>alert(1)</scr")] {
         let log = parse(payload.as_bytes(), Framing::Log);
-        assert_eq!(
-            (log.readings.len(), log.rejected.len()),
-            (1, 0),
-            "{payload}"
-        );
+        assert_eq!((log.readings.len(), log.rejected.len()), (1, 0), "{payload}");
     }
 }
 
@@ -246,16 +212,9 @@ fn real_logs_are_read_whole() {
         ("wackelkontakt", 1200, 0),
         ("watchdog42000", 100, 0),
     ] {
-        let path = format!(
-            "{}/../tests/fixtures/logs/{name}.log",
-            env!("CARGO_MANIFEST_DIR")
-        );
+        let path = format!("{}/../tests/fixtures/logs/{name}.log", env!("CARGO_MANIFEST_DIR"));
         let log = parse(&std::fs::read(&path).unwrap(), Framing::Log);
-        assert_eq!(
-            (log.readings.len(), log.rejected_in_all()),
-            (lines, rejected),
-            "{name}"
-        );
+        assert_eq!((log.readings.len(), log.rejected_in_all()), (lines, rejected), "{name}");
     }
 }
 

@@ -1,0 +1,160 @@
+//! The books that a repository keeps beside its rows.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Basis, Batch, BatchOrigin, ClockRun, KnownTelemetry, Measurement, NodeId, NodeState,
+    NodeVersion, PartReport, ReadPosition, RepoError, Reported, SourceId, SourceSummary,
+    StoreReport, Timestamp,
+};
+
+/// Node states, sources and read positions in memory, by the rules of the port.
+/// A repository that keeps its rows in a plain map needs nothing else;
+/// [`MemoryRepo`](crate::MemoryRepo) is one.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    nodes: BTreeMap<NodeId, Page>,
+    sources: BTreeMap<SourceId, (SourceSummary, Option<ReadPosition>)>,
+    newest_arrival: Option<Timestamp>,
+    last_version: NodeVersion,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Page {
+    version: NodeVersion,
+    runs: Vec<ClockRun>,
+    pruned_until: Option<Timestamp>,
+}
+
+/// What a shelf of rows says when a row is put on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// Its identity was free, and it is there now.
+    Inserted,
+    /// Its identity is taken by a row with the same values.
+    Same,
+    /// Its identity is taken by a row with other values, which stays.
+    Different,
+    /// Its identity is free, and it was not to be put there.
+    Withheld,
+}
+
+impl Ledger {
+    /// Books a batch. `put` places one row; with `false` it only looks.
+    ///
+    /// # Errors
+    /// [`RepoError::Stale`] if a node has changed since its state was read;
+    /// then nothing is booked and nothing was put.
+    pub fn book(
+        &mut self,
+        batch: &Batch,
+        mut put: impl FnMut(&Measurement, bool) -> Put,
+    ) -> Result<StoreReport, RepoError> {
+        for update in &batch.nodes {
+            if self.nodes.get(&update.node).map_or(0, |page| page.version) != update.expected {
+                return Err(RepoError::Stale { node: update.node.clone() });
+            }
+        }
+        for update in &batch.nodes {
+            self.touch(&update.node).runs.clone_from(&update.runs);
+        }
+        let mut report = StoreReport::default();
+        for part in &batch.parts {
+            let mut counts = PartReport::default();
+            for row in &part.rows {
+                let expired =
+                    self.touch(&row.node).pruned_until.is_some_and(|until| row.observed <= until);
+                match put(row, batch.origin == BatchOrigin::Import || !expired) {
+                    Put::Inserted => {
+                        counts.stored += 1;
+                        counts.retimed += u64::from(row.basis != Basis::Node);
+                        self.newest_arrival = self.newest_arrival.max(row.received);
+                    }
+                    Put::Same => counts.duplicate += 1,
+                    Put::Different => counts.conflict += 1,
+                    Put::Withheld => counts.expired += 1,
+                }
+            }
+            if let Some(update) = &part.update {
+                let new = || (SourceSummary::new(update.source.clone(), update.kind), None);
+                let (summary, position) =
+                    self.sources.entry(update.source.clone()).or_insert_with(new);
+                summary.note(update, &counts);
+                *position = update.position.clone().or(position.take());
+                self.newest_arrival = self.newest_arrival.max(Some(update.at));
+            }
+            report.parts.push(counts);
+        }
+        Ok(report)
+    }
+
+    /// Books that rows of a node were pruned, the newest of them observed at
+    /// `until`.
+    pub fn note_pruned(&mut self, node: &NodeId, until: Timestamp) {
+        let page = self.touch(node);
+        page.pruned_until = page.pruned_until.max(Some(until));
+    }
+
+    /// Removes the page of a node.
+    pub fn forget(&mut self, node: &NodeId) {
+        self.nodes.remove(node);
+    }
+
+    /// The state of a node, whose measurements are `newest_first`.
+    pub fn state<'a>(
+        &self,
+        node: &NodeId,
+        newest_first: impl Iterator<Item = &'a Measurement>,
+    ) -> NodeState {
+        let Some(page) = self.nodes.get(node) else {
+            return NodeState::default();
+        };
+        let telemetry = newest_first.filter_map(|row| match row.reported {
+            Reported::Fingerprint(fingerprint) => {
+                Some(KnownTelemetry { observed: row.observed, fingerprint })
+            }
+            Reported::Time(_) => None,
+        });
+        NodeState {
+            version: page.version,
+            runs: page.runs.clone(),
+            telemetry: telemetry.take(KnownTelemetry::KEPT).collect(),
+            pruned_until: page.pruned_until,
+        }
+    }
+
+    /// The nodes that were ever heard, sorted.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeId> {
+        self.nodes.keys()
+    }
+
+    /// What is known of each source, sorted by id.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceSummary> {
+        self.sources.values().map(|(summary, _)| summary.clone()).collect()
+    }
+
+    /// How far each source was read.
+    #[must_use]
+    pub fn read_positions(&self) -> BTreeMap<SourceId, ReadPosition> {
+        let known = self
+            .sources
+            .iter()
+            .filter_map(|(id, (_, position))| Some((id.clone(), position.clone()?)));
+        known.collect()
+    }
+
+    /// The latest arrival of anything.
+    #[must_use]
+    pub const fn newest_arrival(&self) -> Option<Timestamp> {
+        self.newest_arrival
+    }
+
+    /// The page of a node, with a version that it never had before.
+    fn touch(&mut self, node: &NodeId) -> &mut Page {
+        self.last_version += 1;
+        let page = self.nodes.entry(node.clone()).or_default();
+        page.version = self.last_version;
+        page
+    }
+}
