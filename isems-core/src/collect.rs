@@ -1,9 +1,13 @@
 //! The write side: deliveries → measurements → repository → report.
 
 mod desk;
+mod judged;
+mod new_nodes;
 mod own_clock;
 mod parsed;
+mod report;
 mod telemetry;
+mod used_runs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +16,15 @@ use std::{
 };
 
 use desk::Desk;
+use new_nodes::NewNodes;
 pub use own_clock::Doubt;
 use own_clock::OwnClock;
 use parsed::Parsed;
+pub use report::{DeliveryReport, Note};
 
 use crate::{
-    Basis, Batch, Delivery, MeasurementRepo, NodeId, NodeSource, RepoError, SourceError, SourceId,
-    SourceKind, SourcePart, SourceUpdate, Tally, Timestamp, wire::Rejected,
+    Batch, Delivery, MeasurementRepo, NodeId, NodeSource, RepoError, SourceError, SourceId,
+    SourceKind, SourcePart, SourceUpdate, Tally, Timestamp,
 };
 
 /// So often a batch is judged anew because another writer was faster.
@@ -32,6 +38,7 @@ const REMEMBERED_NODES: usize = 10_000;
 pub struct Collector {
     repo: Arc<dyn MeasurementRepo>,
     own_clock: OwnClock,
+    new_nodes: NewNodes,
     /// Which HTTP address reports a node.
     addresses: BTreeMap<NodeId, SourceId>,
     /// Nodes that several addresses report, as far as it was said.
@@ -44,70 +51,11 @@ impl fmt::Debug for Collector {
     }
 }
 
-/// What became of one delivery.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeliveryReport {
-    /// Where it came from.
-    pub source: SourceId,
-    /// The kind of that source.
-    pub kind: SourceKind,
-    /// Counts of its lines.
-    pub tally: Tally,
-    /// The nodes that it holds usable lines of, new or known.
-    pub nodes: Vec<NodeId>,
-    /// Examples of what could not be used.
-    pub rejected: Vec<Rejected>,
-    /// What an operator should know.
-    pub notes: Vec<Note>,
-}
-
-/// Something odd about a delivery that does not keep it from being stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Note {
-    /// Our own clock is doubted: nothing is corrected or refused by it.
-    OwnClockDoubted(Doubt),
-    /// A node's clock is wrong; its new lines are stored under this offset.
-    NodeClockWrong {
-        /// The node.
-        node: NodeId,
-        /// Observed minus reported, in seconds.
-        offset: i64,
-        /// Why the offset is believed.
-        basis: Basis,
-    },
-    /// Two addresses report the same node id: two nodes have one name, or one
-    /// node has two addresses.
-    NodeAtTwoAddresses {
-        /// The node.
-        node: NodeId,
-        /// The other address.
-        other: SourceId,
-    },
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OwnClockDoubted(doubt) => {
-                write!(f, "the clock of this machine is doubted: {doubt}")
-            }
-            Self::NodeClockWrong { node, offset, basis } => write!(
-                f,
-                "the clock of {node} is wrong: its lines are stored {offset:+} s from what it reports ({})",
-                basis.as_str()
-            ),
-            Self::NodeAtTwoAddresses { node, other } => {
-                write!(
-                    f,
-                    "{node} is also reported by {other}: give each node a name of its own, or poll it once"
-                )
-            }
-        }
-    }
-}
-
 impl Collector {
+    /// So many nodes may come up within an hour unless
+    /// [another limit](Self::with_new_nodes_per_hour) is set.
+    pub const NEW_NODES_PER_HOUR: usize = 1_000;
+
     /// A collector that stores into `repo`. `built` is a moment at which the
     /// program existed already: a clock that shows an earlier one is doubted.
     #[must_use]
@@ -115,9 +63,18 @@ impl Collector {
         Self {
             repo,
             own_clock: OwnClock::new(built),
+            new_nodes: NewNodes::at_most(Self::NEW_NODES_PER_HOUR),
             addresses: BTreeMap::new(),
             shared_nodes: BTreeSet::new(),
         }
+    }
+
+    /// Accepts at most `limit` new nodes within an hour. What others of them
+    /// send is rejected, so that invented names fill neither memory nor disk.
+    #[must_use]
+    pub fn with_new_nodes_per_hour(mut self, limit: usize) -> Self {
+        self.new_nodes = NewNodes::at_most(limit);
+        self
     }
 
     /// Stores what deliveries hold, in one transaction, and reports on each, in
@@ -140,16 +97,18 @@ impl Collector {
             self.own_clock.hear(delivery, parsed);
         }
         let doubt = self.own_clock.doubt(now);
+        self.new_nodes.forget_old(now);
         let mut attempts = 1;
-        let (mut reports, stored) = loop {
-            let (batch, reports) = self.judge(deliveries, &parsed, doubt).await?;
+        let (mut reports, new_nodes, stored) = loop {
+            let (batch, reports, new_nodes) = self.judge(deliveries, &parsed, doubt).await?;
             match self.repo.store(&batch).await {
-                Ok(stored) => break (reports, stored),
+                Ok(stored) => break (reports, new_nodes, stored),
                 // Another writer changed a node in between: judge anew.
                 Err(RepoError::Stale { .. }) if attempts < ATTEMPTS => attempts += 1,
                 Err(error) => return Err(error),
             }
         };
+        self.new_nodes.admit(new_nodes);
         self.own_clock.note_arrival(deliveries.iter().map(|delivery| delivery.arrival).max());
         for (report, counts) in reports.iter_mut().zip(stored.parts) {
             report.tally.add(&counts.into());
@@ -228,8 +187,8 @@ impl Collector {
         deliveries: &[Delivery],
         parsed: &[Parsed],
         doubt: Option<Doubt>,
-    ) -> Result<(Batch, Vec<DeliveryReport>), RepoError> {
-        let mut desk = Desk::new(&*self.repo, doubt);
+    ) -> Result<(Batch, Vec<DeliveryReport>, BTreeMap<NodeId, Timestamp>), RepoError> {
+        let mut desk = Desk::new(&*self.repo, doubt, &self.new_nodes);
         let mut batch = Batch::default();
         let mut reports = Vec::with_capacity(deliveries.len());
         for (delivery, parsed) in deliveries.iter().zip(parsed) {
@@ -258,8 +217,9 @@ impl Collector {
                 notes,
             });
         }
-        batch.nodes = desk.into_updates();
-        Ok((batch, reports))
+        let new_nodes;
+        (batch.nodes, new_nodes) = desk.into_updates();
+        Ok((batch, reports, new_nodes))
     }
 
     fn note_addresses(&mut self, report: &mut DeliveryReport) {
@@ -268,6 +228,7 @@ impl Collector {
         }
         if self.addresses.len() > REMEMBERED_NODES {
             self.addresses.clear();
+            self.shared_nodes.clear();
         }
         for node in &report.nodes {
             let known = self.addresses.entry(node.clone()).or_insert_with(|| report.source.clone());

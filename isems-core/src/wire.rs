@@ -62,6 +62,10 @@ pub enum RejectReason {
     /// A retained message of unknown age without a usable time.
     #[error("retained by the broker, and without a usable time")]
     Retained,
+    /// More nodes than are accepted in an hour came up; this one is not
+    /// accepted.
+    #[error("too many new nodes within an hour")]
+    TooManyNewNodes,
     /// `NODE;1;0;` and zeros: what a node sends before its first measurement.
     #[error("a placeholder from before the first measurement")]
     BootPlaceholder,
@@ -81,6 +85,7 @@ impl RejectReason {
             Self::Json(_) => "not JSON",
             Self::NodeMismatch => "node mismatch",
             Self::Retained => "retained",
+            Self::TooManyNewNodes => "too many new nodes",
             Self::BootPlaceholder => "boot placeholder",
         }
     }
@@ -89,7 +94,7 @@ impl RejectReason {
 /// A line that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Its number in the payload, from 1.
+    /// Its number in the payload, from 1; 0 if it has none.
     pub line: usize,
     /// Why.
     pub reason: RejectReason,
@@ -116,6 +121,9 @@ impl Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}: {}", self.line, self.reason, self.excerpt)
+        if self.line > 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
+        write!(f, "{}: {}", self.reason, self.excerpt)
     }
 }

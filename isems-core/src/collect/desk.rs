@@ -5,30 +5,24 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     Doubt, Note,
-    parsed::{LogLine, Parsed},
+    judged::Judged,
+    new_nodes::NewNodes,
+    parsed::{LogLine, Message, Parsed},
     telemetry,
+    used_runs::{UsedRuns, under},
 };
 use crate::{
     Basis, ClockRun, Delivery, HistoryRange, KnownTelemetry, Measurement, MeasurementRepo, NodeId,
-    NodeState, NodeUpdate, RepoError, Reported, Sample, Tally, Timestamp,
+    NodeState, NodeUpdate, RepoError, Reported, Sample, Timestamp,
     clock_rule::{self, Circumstances, Fate, Next},
-    wire::{RejectReason, Rejected, csv_log},
 };
-
-/// What became of a delivery at the desk.
-#[derive(Debug, Default)]
-pub(super) struct Judged {
-    /// New measurements.
-    pub(super) rows: Vec<Measurement>,
-    /// Counts of what is not in `rows`.
-    pub(super) tally: Tally,
-    pub(super) rejected: Vec<Rejected>,
-    pub(super) notes: Vec<Note>,
-}
 
 pub(super) struct Desk<'a> {
     repo: &'a dyn MeasurementRepo,
     doubt: Option<Doubt>,
+    new_nodes: &'a NewNodes,
+    /// Nodes that come up with this batch.
+    coming_up: BTreeMap<NodeId, Timestamp>,
     files: BTreeMap<NodeId, File>,
 }
 
@@ -43,8 +37,12 @@ struct File {
 type Rows = BTreeMap<(Timestamp, Reported), Sample>;
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(repo: &'a dyn MeasurementRepo, doubt: Option<Doubt>) -> Self {
-        Self { repo, doubt, files: BTreeMap::new() }
+    pub(super) fn new(
+        repo: &'a dyn MeasurementRepo,
+        doubt: Option<Doubt>,
+        new_nodes: &'a NewNodes,
+    ) -> Self {
+        Self { repo, doubt, new_nodes, coming_up: BTreeMap::new(), files: BTreeMap::new() }
     }
 
     pub(super) async fn judge(
@@ -60,44 +58,68 @@ impl<'a> Desk<'a> {
             self.judge_log(delivery, node, lines, &mut judged).await?;
         }
         if let Some(message) = &parsed.telemetry {
-            let file = self.file(&message.node).await?;
-            let around = telemetry::covering_range(delivery.arrival);
-            let rows = self.rows(&message.node, around).await?;
-            if telemetry::is_duplicate(delivery, message, &file, &rows) {
-                judged.tally.duplicate += 1;
-            } else {
-                let observed =
-                    self.doubt.map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
-                let row = Measurement {
-                    node: message.node.clone(),
-                    observed,
-                    reported: Reported::Fingerprint(message.fingerprint),
-                    basis: Basis::Estimated,
-                    received: Some(delivery.arrival),
-                    sample: message.sample.clone(),
-                };
-                let file = self.files.entry(message.node.clone()).or_default();
-                file.state
-                    .telemetry
-                    .insert(0, KnownTelemetry { observed, fingerprint: message.fingerprint });
-                file.state.telemetry.truncate(KnownTelemetry::KEPT);
-                file.pending.insert((observed, row.reported), row.sample.clone());
-                judged.rows.push(row);
-            }
+            self.judge_message(delivery, message, &mut judged).await?;
         }
         Ok(judged)
     }
 
-    /// The new state of each node that this batch holds rows of.
-    pub(super) fn into_updates(self) -> Vec<NodeUpdate> {
+    /// The new state of each node that this batch holds rows of, and the nodes
+    /// that come up with it.
+    pub(super) fn into_updates(self) -> (Vec<NodeUpdate>, BTreeMap<NodeId, Timestamp>) {
         let changed = self.files.into_iter().filter(|(_, file)| !file.pending.is_empty());
-        changed
-            .map(|(node, file)| NodeUpdate {
-                node,
-                expected: file.state.version,
-                runs: file.state.runs,
-            })
-            .collect()
+        let update = |(node, file): (NodeId, File)| NodeUpdate {
+            node,
+            expected: file.state.version,
+            runs: file.state.runs,
+        };
+        (changed.map(update).collect(), self.coming_up)
+    }
+
+    /// Whether a node may be stored: it is known, or not too many are new.
+    fn is_welcome(&mut self, node: &NodeId, state: &NodeState, arrival: Timestamp) -> bool {
+        if state.version == 0 && !self.new_nodes.may_come(node, &self.coming_up) {
+            return false;
+        }
+        if state.version == 0 {
+            self.coming_up.insert(node.clone(), arrival);
+        }
+        true
+    }
+
+    async fn judge_message(
+        &mut self,
+        delivery: &Delivery,
+        message: &Message,
+        judged: &mut Judged,
+    ) -> Result<(), RepoError> {
+        let state = self.file(&message.node).await?;
+        if !self.is_welcome(&message.node, &state, delivery.arrival) {
+            judged.turn_away(self.new_nodes.limit(), 1, &message.node);
+            return Ok(());
+        }
+        let around = telemetry::covering_range(delivery.arrival);
+        let rows = self.rows(&message.node, around).await?;
+        if telemetry::is_duplicate(delivery, message, &state, &rows) {
+            judged.tally.duplicate += 1;
+            return Ok(());
+        }
+        let observed =
+            self.doubt.map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
+        let row = Measurement {
+            node: message.node.clone(),
+            observed,
+            reported: Reported::Fingerprint(message.fingerprint),
+            basis: Basis::Estimated,
+            received: Some(delivery.arrival),
+            sample: message.sample.clone(),
+        };
+        let file = self.files.entry(message.node.clone()).or_default();
+        let known = KnownTelemetry { observed, fingerprint: message.fingerprint };
+        file.state.telemetry.insert(0, known);
+        file.state.telemetry.truncate(KnownTelemetry::KEPT);
+        file.pending.insert((observed, row.reported), row.sample.clone());
+        judged.rows.push(row);
+        Ok(())
     }
 
     async fn file(&mut self, node: &NodeId) -> Result<NodeState, RepoError> {
@@ -138,6 +160,10 @@ impl<'a> Desk<'a> {
             return Ok(());
         }
         let state = self.file(node).await?;
+        if !self.is_welcome(node, &state, delivery.arrival) {
+            judged.turn_away(self.new_nodes.limit(), lines.len() as u64, node);
+            return Ok(());
+        }
         let reported: Vec<Timestamp> = lines.iter().map(|line| line.reported).collect();
         let circumstances = Circumstances {
             arrival: delivery.arrival,
@@ -259,26 +285,6 @@ impl<'a> Desk<'a> {
     }
 }
 
-impl Judged {
-    fn refuse(&mut self, node: &NodeId, line: &LogLine) {
-        let reason = RejectReason::Retained;
-        *self.tally.rejected.entry(reason.key().to_owned()).or_default() += 1;
-        if self.rejected.len() < csv_log::Log::EXAMPLES {
-            let text = format!("{node};…;{}", line.reported);
-            self.rejected.push(Rejected::new(0, reason, text.as_bytes()));
-        }
-    }
-}
-
-/// The offset and basis that a fate gives a line.
-fn under(fate: Fate, runs: &[ClockRun]) -> Option<(i64, Basis)> {
-    match fate {
-        Fate::Known(run) | Fate::Continues(run) => Some((runs[run].offset, runs[run].basis)),
-        Fate::Begins { offset, basis } => Some((offset, basis)),
-        Fate::Refused => None,
-    }
-}
-
 /// Whether the lines that are still unknown can only follow the known ones of
 /// this run, so that older runs need not be asked.
 fn rest_continues(known: &[Option<usize>], lines: &[LogLine], run: &ClockRun) -> bool {
@@ -287,67 +293,4 @@ fn rest_continues(known: &[Option<usize>], lines: &[LogLine], run: &ClockRun) ->
     };
     let all_known_before = known[..last_known].iter().all(Option::is_some);
     all_known_before && lines[last_known + 1..].iter().all(|line| line.reported > run.last_reported)
-}
-
-/// The runs that a delivery uses, in the order of its lines.
-#[derive(Default)]
-struct UsedRuns {
-    used: Vec<(Option<usize>, ClockRun)>,
-    anything_new: bool,
-}
-
-impl UsedRuns {
-    fn note(&mut self, fate: Fate, reported: Timestamp, is_new: bool, runs: &[ClockRun]) {
-        let fresh = |offset, basis| ClockRun {
-            offset,
-            basis,
-            first_reported: reported,
-            last_reported: reported,
-        };
-        let (index, run) = match fate {
-            Fate::Known(index) | Fate::Continues(index) => (Some(index), runs[index]),
-            // What is believed as reported is one run, however often the node
-            // comes back to it.
-            Fate::Begins { offset: 0, basis: Basis::Node } => {
-                let known =
-                    runs.iter().rposition(|run| run.offset == 0 && run.basis == Basis::Node);
-                (known, known.map_or_else(|| fresh(0, Basis::Node), |known| runs[known]))
-            }
-            Fate::Begins { offset, basis } => (None, fresh(offset, basis)),
-            Fate::Refused => return,
-        };
-        self.anything_new |= is_new;
-        let same = |other: &(Option<usize>, ClockRun)| {
-            other.0 == index && other.1.offset == run.offset && other.1.basis == run.basis
-        };
-        // The run that was used last is the newest.
-        let mut entry = match self.used.iter().position(same) {
-            Some(place) => self.used.remove(place),
-            None => (index, run),
-        };
-        if is_new {
-            entry.1.first_reported = entry.1.first_reported.min(reported);
-            entry.1.last_reported = entry.1.last_reported.max(reported);
-        }
-        self.used.push(entry);
-    }
-
-    /// Runs that this delivery began and that change what the node reports.
-    fn begun(&self) -> impl Iterator<Item = ClockRun> {
-        self.used
-            .iter()
-            .filter(|(index, run)| index.is_none() && run.offset != 0)
-            .map(|(_, run)| *run)
-    }
-
-    /// The node's runs from now on: those in use are the newest.
-    fn after(self, runs: &[ClockRun]) -> Vec<ClockRun> {
-        let in_use: Vec<usize> = self.used.iter().filter_map(|(index, _)| *index).collect();
-        let others =
-            (0..runs.len()).filter(|index| !in_use.contains(index)).map(|index| runs[index]);
-        let mut after: Vec<ClockRun> =
-            others.chain(self.used.iter().map(|(_, run)| *run)).collect();
-        after.drain(..after.len().saturating_sub(ClockRun::KEPT));
-        after
-    }
 }

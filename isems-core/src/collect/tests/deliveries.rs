@@ -202,3 +202,17 @@ fn draining_a_source_confirms_what_is_stored_and_goes_on_after_a_failure() {
     let sources = block_on(crate::MeasurementReader::sources(&*world.repo)).unwrap();
     assert_eq!(sources[0].last_error, Some((Timestamp::from_unix(T + 100), "answered 403".into())));
 }
+
+#[test]
+fn only_so_many_nodes_may_come_up_within_an_hour() {
+    let mut world = World::new();
+    world.collector = Collector::new(world.repo.clone(), BUILT).with_new_nodes_per_hour(2);
+    let hello = |node: &str, t| delivery("broker", line(node, t, 12.0).as_bytes(), t);
+    let reports = world.ingest(&[hello("A", T), hello("B", T), hello("C", T), hello("A", T + 61)]);
+    assert_eq!(reports.iter().map(|r| r.tally.stored).collect::<Vec<_>>(), [1, 1, 0, 1]);
+    assert_eq!(reports[2].tally.rejected["too many new nodes"], 1);
+    assert_eq!(reports[2].notes, [Note::TooManyNewNodes { limit: 2 }]);
+    assert_eq!(world.take(hello("C", T + 3_600)).tally.stored, 0);
+    assert_eq!(world.take(hello("B", T + 3_600)).tally.stored, 1, "known nodes go on");
+    assert_eq!(world.take(hello("C", T + 3_661)).tally.stored, 1, "an hour later");
+}
