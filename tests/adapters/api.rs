@@ -1,1 +1,10 @@
+//! The API, spoken to over real sockets.
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on ends its test")]
 
+mod abuse;
+mod app_files;
+mod http;
+mod json;
+mod lifecycle;
+mod sources;
+mod support;

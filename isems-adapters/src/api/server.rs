@@ -1,0 +1,171 @@
+//! Accepts connections and, in the end, lets them finish.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use isems_core::{ActivityRule, Clock, MeasurementReader, Query};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinError, JoinSet},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    app_files::AppFiles, connection, connections::Connections, episode::Episode, service::Service,
+    settings::ApiSettings,
+};
+
+/// Why the API cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The address is taken, not of this machine, or not allowed.
+    #[error("ISEMS_LISTEN: cannot listen on {listen}: {cause}; choose another address or port")]
+    Listen {
+        /// The address that was asked for.
+        listen: SocketAddr,
+        /// The cause beneath.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The folder of the app cannot be read or holds no app.
+    #[error(
+        "ISEMS_APP_DIR: {} holds no built isems-app, its index.html cannot be read: {cause}",
+        folder.display()
+    )]
+    AppDir {
+        /// The folder that was asked for.
+        folder: PathBuf,
+        /// The cause beneath.
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+/// How long to wait when the system has nothing left for a new connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The API, listening but not yet answering.
+pub struct ApiServer {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    service: Arc<Service>,
+}
+
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiServer").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+impl ApiServer {
+    /// Checks the settings and begins to listen. Connections wait until
+    /// [`serve`](Self::serve) runs.
+    ///
+    /// # Errors
+    /// If the address cannot be had or the app's folder holds no app.
+    pub async fn bind(
+        settings: ApiSettings,
+        reader: Arc<dyn MeasurementReader>,
+        activity: ActivityRule,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ApiError> {
+        let app = settings.app_dir.as_deref().map(AppFiles::open).transpose()?;
+        let listen = settings.listen;
+        let listening = async {
+            let listener = TcpListener::bind(listen).await?;
+            let local_addr = listener.local_addr()?;
+            Ok((listener, local_addr))
+        };
+        let (listener, local_addr) =
+            listening.await.map_err(|cause| ApiError::Listen { listen, cause })?;
+        let query = Query::new(reader, activity);
+        Ok(Self {
+            listener,
+            local_addr,
+            service: Arc::new(Service::new(settings, query, clock, app)),
+        })
+    }
+
+    /// Where it listens; the port is the real one.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Answers clients until `shutdown` is cancelled; then accepts nobody new,
+    /// ends idle connections, lets answers under way finish within
+    /// [`ApiLimits::drain_time`](super::ApiLimits::drain_time), and returns.
+    /// Dropping the future ends everything at once.
+    ///
+    /// # Errors
+    /// None at present: trouble with accepting is logged and waited out.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ApiError> {
+        let Self { listener, local_addr, service } = self;
+        let connections = Connections::new(service.limits());
+        let draining = CancellationToken::new();
+        let (refusing, failing) = (Episode::default(), Episode::default());
+        let mut tasks = JoinSet::new();
+        tracing::info!(address = %local_addr, "the API listens");
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(ended) = tasks.join_next(), if !tasks.is_empty() => report(ended),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        failing.ends();
+                        if let Some(place) = connections.admit(peer.ip()) {
+                            refusing.ends();
+                            let (service, draining) = (Arc::clone(&service), draining.clone());
+                            tasks.spawn(connection::serve(stream, peer, place, service, draining));
+                        } else {
+                            if refusing.begins() {
+                                tracing::warn!(%peer, "the API refuses connections: as many as it may have are busy");
+                            }
+                            refuse(&stream);
+                        }
+                    }
+                    Err(error) => {
+                        if failing.begins() {
+                            tracing::warn!(%error, "the API cannot accept a connection; it tries again");
+                        }
+                        connections.end_longest_idle();
+                        tokio::select! {
+                            () = sleep(PAUSE) => {}
+                            () = shutdown.cancelled() => break,
+                        }
+                    }
+                },
+            }
+        }
+        drop(listener);
+        draining.cancel();
+        connections.end_idle();
+        let all = async {
+            while let Some(ended) = tasks.join_next().await {
+                report(ended);
+            }
+        };
+        if timeout(service.limits().drain_time, all).await.is_err() {
+            let connections = tasks.len();
+            tracing::warn!(connections, "the API stops with answers unfinished");
+            tasks.shutdown().await;
+        }
+        tracing::info!(address = %local_addr, "the API has stopped");
+        Ok(())
+    }
+}
+
+/// A connection's task that panicked took only its connection with it.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "an API connection ended by a fault in the program");
+    }
+}
+
+/// Says why, if that can be done without waiting.
+fn refuse(stream: &TcpStream) {
+    let answer = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
+        Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let _ = stream.try_write(answer);
+}

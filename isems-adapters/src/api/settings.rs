@@ -1,0 +1,169 @@
+//! What an operator can choose of the API, and its limits.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use hyper::header::HeaderValue;
+use jiff::tz::TimeZone;
+
+/// How the API is served.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Where to listen (`ISEMS_LISTEN`); port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Whose offset timestamps are shown with (`ISEMS_TIMEZONE`).
+    pub zone: TimeZone,
+    /// Which web pages of other origins may read measurements
+    /// (`ISEMS_CORS_ORIGIN`).
+    pub cors_origin: CorsOrigin,
+    /// The folder of a built isems-app to serve at `/` (`ISEMS_APP_DIR`).
+    pub app_dir: Option<PathBuf>,
+    /// What clients may cost.
+    pub limits: ApiLimits,
+}
+
+impl ApiSettings {
+    /// The API at `listen` with times in `zone`, readable from every origin,
+    /// without an app, under the default limits.
+    #[must_use]
+    pub fn new(listen: SocketAddr, zone: TimeZone) -> Self {
+        Self {
+            listen,
+            zone,
+            cors_origin: CorsOrigin::default(),
+            app_dir: None,
+            limits: ApiLimits::default(),
+        }
+    }
+}
+
+/// What clients may cost, together and each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiLimits {
+    /// Connections in all. At the limit the one that has been idle longest is
+    /// dropped for a new one; a new one is refused if none is idle.
+    pub connections: usize,
+    /// Connections per client address (IPv6: per /64 network), in the same
+    /// manner. Loopback is exempt: a reverse proxy lives there.
+    pub connections_per_address: usize,
+    /// Bytes of a request's line and headers; more is answered with `431` (or
+    /// `414`).
+    pub header_bytes: usize,
+    /// From the opening of a connection, or the end of its last answer, to the
+    /// end of the next request's headers.
+    pub header_time: Duration,
+    /// Bytes of a request body that are read and ignored; a connection that
+    /// brings more is closed after the answer.
+    pub request_body_bytes: usize,
+    /// From the end of a request's headers to the beginning of its answer; an
+    /// answer that is not ready by then is a `503`.
+    pub request_time: Duration,
+    /// How long an answer may wait for its reader in all, beyond the time that
+    /// `slowest_reader` allows for its bytes.
+    pub write_stall: Duration,
+    /// Bytes per second that a reader must take at least.
+    pub slowest_reader: u32,
+    /// Requests that read measurements at once; others wait for their turn.
+    pub concurrent_reads: usize,
+    /// Bytes of measurements on their way to all clients together; an answer
+    /// for which there is no room waits, at most `request_time`.
+    pub answer_bytes: usize,
+    /// How long answers that are under way may take when the server stops.
+    pub drain_time: Duration,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self {
+            // Well below the usual 1,024 open files per process.
+            connections: 512,
+            connections_per_address: 64,
+            header_bytes: 16 * 1024,
+            header_time: Duration::from_secs(15),
+            request_body_bytes: 64 * 1024,
+            request_time: Duration::from_secs(10),
+            write_stall: Duration::from_secs(20),
+            slowest_reader: 1024,
+            concurrent_reads: 8,
+            answer_bytes: 32 * 1024 * 1024,
+            drain_time: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Which web pages of other origins may read measurements: the value of
+/// `Access-Control-Allow-Origin`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CorsOrigin {
+    /// Pages of every origin (`*`).
+    #[default]
+    Any,
+    /// Pages of this origin only.
+    Only(HeaderValue),
+}
+
+/// A text that is neither `*` nor an origin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is neither `*` nor an origin such as `https://map.example.org` \
+     (scheme, host and perhaps port; no path and no slash at the end)"
+)]
+pub struct CorsOriginError(String);
+
+impl std::str::FromStr for CorsOrigin {
+    type Err = CorsOriginError;
+
+    /// `*`, or one origin as browsers send it: `http://` or `https://`, host,
+    /// perhaps port.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let host = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+            .unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        match HeaderValue::from_str(text) {
+            Ok(value) if !host.is_empty() && host.bytes().all(plain) => Ok(Self::Only(value)),
+            _ => Err(CorsOriginError(text.to_owned())),
+        }
+    }
+}
+
+impl CorsOrigin {
+    /// The header's value.
+    pub(super) fn header(&self) -> HeaderValue {
+        match self {
+            Self::Any => HeaderValue::from_static("*"),
+            Self::Only(origin) => origin.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cors_origin_is_a_star_or_scheme_host_and_perhaps_port() {
+        assert_eq!("*".parse(), Ok(CorsOrigin::Any));
+        for good in ["https://map.example.org", "http://10.0.0.1:8080", "http://[fd00::1]:8080"] {
+            let origin: CorsOrigin = good.parse().unwrap();
+            assert_eq!(origin.header(), good);
+        }
+        for bad in [
+            "",
+            "map.example.org",
+            "https://",
+            "https://map.example.org/",
+            "https://a.example, https://b.example",
+            "https://*.example.org",
+            "https://user@example.org",
+            "ftp://example.org",
+            "null",
+        ] {
+            let error = bad.parse::<CorsOrigin>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{bad}` is neither")), "{error}");
+        }
+    }
+}
