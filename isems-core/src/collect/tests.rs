@@ -12,7 +12,7 @@ use std::sync::Arc;
 use pollster::block_on;
 
 use super::*;
-use crate::{HistoryRange, Measurement, MemoryRepo, Reported, testing::delivery};
+use crate::{Basis, HistoryRange, Measurement, MemoryRepo, Reported, testing::delivery};
 
 /// A moment before all fixtures.
 const BUILT: Timestamp = Timestamp::from_unix(1_700_000_000);

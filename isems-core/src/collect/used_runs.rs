@@ -60,12 +60,12 @@ impl UsedRuns {
         self.used.push(entry);
     }
 
-    /// Runs that this delivery began and that change what the node reports.
-    pub(super) fn begun(&self) -> impl Iterator<Item = ClockRun> {
-        self.used
-            .iter()
-            .filter(|(index, run)| index.is_none() && run.offset != 0)
-            .map(|(_, run)| *run)
+    /// The run of the newest lines, if this delivery began it and it differs
+    /// from what the node reports: then the node's clock is wrong now. (That
+    /// the first line after a boot is off is no news.)
+    pub(super) fn begun(&self) -> Option<ClockRun> {
+        let (index, run) = self.used.last()?;
+        (index.is_none() && run.offset != 0).then_some(*run)
     }
 
     /// The node's runs from now on: those in use are the newest.

@@ -121,6 +121,13 @@ fn a_wrong_node_clock_is_noted_when_a_run_begins_and_not_again() {
 }
 
 #[test]
+fn the_unset_first_line_after_a_boot_is_no_news() {
+    let mut world = World::new();
+    let log = [line("A", 99, 12.0), line("A", T, 12.1)].concat();
+    assert_eq!(world.take(delivery("s", log.as_bytes(), T + 5)).notes, []);
+}
+
+#[test]
 fn a_time_in_the_future_does_not_hide_later_data() {
     let mut world = World::new();
     world.take(delivery("s", line("A", T + 31_536_000, 12.0).as_bytes(), T));
