@@ -1,0 +1,147 @@
+//! The collector at work: which tasks run, and how they end.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use isems_adapters::{api::ApiServer, http_polling::Schedule, sqlite::SqliteRepo};
+
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    api_settings, clock, mqtt_intake, open_database, polling, polling_intake, pruning,
+    subscription, writer,
+};
+use crate::{
+    config::{Settings, duration},
+    failure::Failure,
+    intake::{MinuteLog, RoundLog},
+    output::counted,
+    supervisor::{Stage, Supervisor},
+};
+
+/// Which parts of the collector run.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four parts, each on or off by itself")]
+pub(crate) struct Parts {
+    /// The API on `ISEMS_LISTEN`.
+    pub(crate) api: bool,
+    /// Polling, if nodes are named.
+    pub(crate) polling: bool,
+    /// MQTT, if a broker is named.
+    pub(crate) mqtt: bool,
+    /// Pruning, if a limit is set.
+    pub(crate) pruning: bool,
+}
+
+impl Parts {
+    /// All that the settings ask for.
+    pub(crate) const ALL: Self = Self { api: true, polling: true, mqtt: true, pruning: true };
+
+    /// Only the intake from the broker.
+    pub(crate) const MQTT: Self = Self { api: false, polling: false, mqtt: true, pruning: false };
+}
+
+/// Runs the collector until `shutdown` is asked for, and ends it in stages.
+/// `ready` hears where the API listens once it does.
+///
+/// # Errors
+/// If something cannot be started, a part ends unasked, or the end takes too
+/// long.
+pub(crate) async fn serve(
+    settings: &Settings,
+    parts: Parts,
+    shutdown: CancellationToken,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), Failure> {
+    let repo = open_database(settings).await?;
+    info!(database = %repo.path().display(), "measurements are kept in {}", repo.path().display());
+    let mut supervisor = Supervisor::default();
+    // What was started before something failed ends with the supervisor.
+    start(settings, parts, &repo, &mut supervisor, ready).await?;
+    let (deadline, result) = supervisor.run(shutdown).await;
+    if timeout_at(deadline, repo.close()).await.is_err() {
+        warn!("the database was not closed in time; nothing that was stored is lost");
+    }
+    info!("ended");
+    result.map_err(Failure::broken)
+}
+
+async fn start(
+    settings: &Settings,
+    parts: Parts,
+    repo: &Arc<SqliteRepo>,
+    supervisor: &mut Supervisor,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), Failure> {
+    if parts.api {
+        start_api(settings, repo, supervisor, ready).await?;
+    }
+    let writer = writer(repo);
+    let nodes = settings.polling.nodes.len();
+    if parts.polling && nodes > 0 {
+        let source = polling(settings, Schedule::Every, repo).await?;
+        let observer = Box::new(RoundLog::new(nodes));
+        let intake = polling_intake(settings, source, Arc::clone(&writer), observer);
+        let stop = supervisor.token(Stage::Intake);
+        supervisor.spawn("polling", Stage::Intake, async move {
+            let (_source, result) = intake.run(stop).await;
+            Ok(result?)
+        });
+        let every = duration::show(settings.polling.interval);
+        let counted = counted(nodes as u64, "node");
+        info!(nodes, every, "polling {counted} every {every}");
+    }
+    if let Some(broker) = settings.broker.as_ref().filter(|_| parts.mqtt) {
+        let observer = Box::new(MinuteLog::default());
+        let intake = mqtt_intake(settings, subscription(broker)?, writer, observer);
+        let stop = supervisor.token(Stage::Intake);
+        supervisor.spawn("mqtt", Stage::Intake, async move {
+            let (source, result) = intake.run(stop).await;
+            source.close().await;
+            Ok(result?)
+        });
+        let topics: Vec<String> = broker.topics.iter().map(ToString::to_string).collect();
+        let topics = topics.join(", ");
+        info!(broker = %broker.address, topics, "subscribing to {topics} at {}", broker.address);
+    }
+    if parts.polling && nodes == 0 && settings.broker.is_none() {
+        warn!(
+            "nothing is collected: neither ISEMS_ROUTER_IPS nor MQTT_SERVER is set; only the API \
+             is served"
+        );
+    }
+    if parts.pruning && !settings.retention.is_unlimited() {
+        start_pruning(settings, repo, supervisor);
+    }
+    Ok(())
+}
+
+async fn start_api(
+    settings: &Settings,
+    repo: &SqliteRepo,
+    supervisor: &mut Supervisor,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), Failure> {
+    let reader = Arc::new(repo.reader());
+    let server = ApiServer::bind(api_settings(settings), reader, settings.activity, clock())
+        .await
+        .map_err(Failure::broken)?;
+    let address = server.local_addr();
+    info!(%address, "serving the API on http://{address}");
+    let stop = supervisor.token(Stage::Api);
+    supervisor.spawn("api", Stage::Api, async move { Ok(server.serve(stop).await?) });
+    ready(address);
+    Ok(())
+}
+
+fn start_pruning(settings: &Settings, repo: &Arc<SqliteRepo>, supervisor: &mut Supervisor) {
+    let policy = settings.retention;
+    let stop = supervisor.token(Stage::Intake);
+    let work = pruning::prune_daily(Arc::clone(repo) as _, policy, clock(), stop);
+    supervisor.spawn("pruning", Stage::Intake, async move {
+        work.await;
+        Ok(())
+    });
+    info!(keep_per_node = policy.keep_per_node, keep_days = policy.keep_days, "pruning once a day");
+}

@@ -1,0 +1,144 @@
+//! From a source into the repository: what arrives together is stored together,
+//! and confirmed only then.
+
+mod batch;
+mod log;
+mod patience;
+mod writer;
+
+use std::sync::Arc;
+
+use isems_core::{Delivery, DeliveryReport, NodeSource, SourceError, SourceKind};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use self::batch::Batch;
+pub(crate) use self::{
+    batch::Window,
+    log::{MinuteLog, Oddities, RoundLog, in_words},
+    patience::Patience,
+    writer::{NotStored, Writer},
+};
+
+/// Hears what comes of a source, for people.
+pub(crate) trait Observer: Send {
+    /// A delivery was stored.
+    fn stored(&mut self, report: &DeliveryReport);
+
+    /// A source could not deliver.
+    fn failed(&mut self, error: &SourceError);
+}
+
+/// Why an intake ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IntakeError {
+    /// The source cannot be used any more.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// What was read could not be stored within the time that is granted.
+    #[error(transparent)]
+    NotStored(#[from] NotStored),
+}
+
+/// Takes in what one source delivers.
+pub(crate) struct Intake<S> {
+    source: S,
+    kind: SourceKind,
+    writer: Arc<Writer>,
+    window: Window,
+    patience: Patience,
+    observer: Box<dyn Observer>,
+}
+
+impl<S: NodeSource> Intake<S> {
+    /// An intake from `source`, which delivers as `kind`, through `writer`.
+    pub(crate) fn new(
+        source: S,
+        kind: SourceKind,
+        writer: Arc<Writer>,
+        window: Window,
+        observer: Box<dyn Observer>,
+    ) -> Self {
+        Self { source, kind, writer, window, patience: Patience::Endless, observer }
+    }
+
+    /// Gives up if something cannot be stored within `patience`.
+    pub(crate) fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Runs until the source is over or `stop` is asked for; what is in hand
+    /// then is stored and confirmed. Hands the source back, to be closed.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> (S, Result<(), IntakeError>) {
+        let result = self.take_in(&stop).await;
+        (self.source, result)
+    }
+
+    async fn take_in(&mut self, stop: &CancellationToken) -> Result<(), IntakeError> {
+        let mut batch = Batch::new(self.window);
+        loop {
+            let over = tokio::select! {
+                biased;
+                () = stop.cancelled() => true,
+                () = batch.due() => false,
+                next = self.source.next() => match next {
+                    Ok(Some(delivery)) => {
+                        let (source, bytes) = (&delivery.source, delivery.payload.len());
+                        debug!(%source, bytes, "{source}: {bytes} bytes in hand");
+                        batch.push(delivery);
+                        false
+                    }
+                    Ok(None) => true,
+                    Err(error) => {
+                        self.note(&error).await;
+                        if error.is_final() {
+                            self.commit(batch.take(), stop).await?;
+                            return Err(error.into());
+                        }
+                        false
+                    }
+                },
+            };
+            if over || batch.is_due() {
+                self.commit(batch.take(), stop).await?;
+            }
+            if over {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Stores the deliveries and then confirms them.
+    async fn commit(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        stop: &CancellationToken,
+    ) -> Result<(), IntakeError> {
+        if deliveries.is_empty() {
+            return Ok(());
+        }
+        let reports = self.writer.store(&deliveries, self.patience, stop).await?;
+        for report in &reports {
+            self.observer.stored(report);
+        }
+        for delivery in &deliveries {
+            if let Err(error) = self.source.confirm(delivery.receipt).await {
+                debug!(
+                    source = %delivery.source,
+                    "{}: stored but not acknowledged, it will come again: {}",
+                    delivery.source,
+                    error.describe(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, error: &SourceError) {
+        self.observer.failed(error);
+        self.writer.note_failure(error, self.kind).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

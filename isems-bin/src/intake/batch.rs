@@ -1,0 +1,71 @@
+//! What is in hand, and when it has to be stored.
+
+use std::{future, mem, num::NonZeroUsize, time::Duration};
+
+use isems_core::Delivery;
+use tokio::time::{Instant, sleep_until};
+
+/// How much may be in hand, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// So many deliveries are stored at once.
+    pub(crate) deliveries: NonZeroUsize,
+    /// So many bytes of payload are stored at once.
+    pub(crate) bytes: usize,
+    /// The first in hand waits at most so long.
+    pub(crate) wait: Duration,
+}
+
+impl Window {
+    /// Payload that is held in memory at most, beyond one delivery.
+    const BYTES: usize = 4 * 1024 * 1024;
+
+    /// At most `deliveries`, waiting at most `wait`.
+    pub(crate) const fn new(deliveries: NonZeroUsize, wait: Duration) -> Self {
+        Self { deliveries, bytes: Self::BYTES, wait }
+    }
+}
+
+/// Deliveries that share a transaction.
+#[derive(Debug)]
+pub(super) struct Batch {
+    window: Window,
+    deliveries: Vec<Delivery>,
+    bytes: usize,
+    deadline: Option<Instant>,
+}
+
+impl Batch {
+    pub(super) fn new(window: Window) -> Self {
+        Self { window, deliveries: Vec::new(), bytes: 0, deadline: None }
+    }
+
+    pub(super) fn push(&mut self, delivery: Delivery) {
+        self.bytes += delivery.payload.len();
+        self.deliveries.push(delivery);
+        self.deadline.get_or_insert_with(|| Instant::now() + self.window.wait);
+    }
+
+    /// Whether it has to be stored now.
+    pub(super) fn is_due(&self) -> bool {
+        self.deliveries.len() >= self.window.deliveries.get()
+            || self.bytes >= self.window.bytes
+            || self.deadline.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Waits until the first in hand has waited long enough; for ever if there
+    /// is none.
+    pub(super) async fn due(&self) {
+        match self.deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => future::pending().await,
+        }
+    }
+
+    /// What is in hand; nothing is afterwards.
+    pub(super) fn take(&mut self) -> Vec<Delivery> {
+        self.bytes = 0;
+        self.deadline = None;
+        mem::take(&mut self.deliveries)
+    }
+}

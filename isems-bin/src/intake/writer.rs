@@ -1,0 +1,129 @@
+//! The one way into the repository for every intake of this process.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use isems_core::{Clock, Collector, Delivery, DeliveryReport, RepoError, SourceError, SourceKind};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+use super::patience::{LAST_TRIES, Patience, pause};
+use crate::failure::with_causes;
+
+/// What was read could not be stored. It was not confirmed: it comes again
+/// with the next round or connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{deliveries} deliveries were read but could not be stored, and will come again: {cause}")]
+pub(crate) struct NotStored {
+    deliveries: usize,
+    cause: RepoError,
+}
+
+/// Judges and stores what the intakes bring, one transaction at a time.
+///
+/// The intakes share one collector, so that what it learns of our own clock
+/// from one node holds for all.
+pub(crate) struct Writer {
+    collector: Mutex<Collector>,
+    clock: Arc<dyn Clock>,
+    in_trouble: AtomicBool,
+}
+
+impl Writer {
+    pub(crate) fn new(collector: Collector, clock: Arc<dyn Clock>) -> Self {
+        Self { collector: Mutex::new(collector), clock, in_trouble: AtomicBool::new(false) }
+    }
+
+    /// Stores the deliveries, trying again and again if it cannot be done.
+    ///
+    /// # Errors
+    /// If `patience` ran out, or the process is to end and the last tries
+    /// failed as well.
+    pub(super) async fn store(
+        &self,
+        deliveries: &[Delivery],
+        patience: Patience,
+        stop: &CancellationToken,
+    ) -> Result<Vec<DeliveryReport>, NotStored> {
+        let mut failures: u32 = 0;
+        let mut first_failure = None;
+        let mut stopping_since = None;
+        loop {
+            let mut collector = self.collector.lock().await;
+            let result = collector.ingest(deliveries, self.clock.now()).await;
+            // Others may try while this one waits.
+            drop(collector);
+            let cause = match result {
+                Ok(reports) => {
+                    self.trouble_ended(first_failure);
+                    return Ok(reports);
+                }
+                Err(cause) => cause,
+            };
+            self.trouble_began(&cause, deliveries.len());
+            failures = failures.saturating_add(1);
+            let now = Instant::now();
+            let failing_for = now - *first_failure.get_or_insert(now);
+            if stop.is_cancelled() {
+                stopping_since.get_or_insert(now);
+            }
+            let last_tries_over = stopping_since.is_some_and(|since| now - since >= LAST_TRIES);
+            if last_tries_over || is_exhausted(patience, failing_for) {
+                return Err(NotStored { deliveries: deliveries.len(), cause });
+            }
+            tokio::select! {
+                () = sleep(pause(failures, stopping_since.is_some())) => {}
+                () = stop.cancelled(), if stopping_since.is_none() => {}
+            }
+        }
+    }
+
+    /// Notes that a source could not deliver. Nothing is tried again: the next
+    /// failure says more.
+    pub(super) async fn note_failure(&self, error: &SourceError, kind: SourceKind) {
+        let at = self.clock.now();
+        let mut collector = self.collector.lock().await;
+        if let Err(trouble) = collector.note_failure(error, kind, at).await {
+            let source = error.source_id();
+            debug!(%source, %trouble, "{source}: its failure could not be noted: {trouble}");
+        }
+    }
+
+    /// Says so once for all that suffer of the same trouble.
+    fn trouble_began(&self, cause: &RepoError, deliveries: usize) {
+        if self.in_trouble.swap(true, Ordering::Relaxed) {
+            debug!(%cause, deliveries, "still cannot store: {cause}");
+            return;
+        }
+        error!(
+            %cause,
+            deliveries,
+            "cannot store what nodes sent, trying again until it works (nothing is acknowledged \
+             meanwhile): {}",
+            with_causes(cause),
+        );
+    }
+
+    fn trouble_ended(&self, since: Option<Instant>) {
+        if self.in_trouble.swap(false, Ordering::Relaxed) {
+            let seconds = since.map_or(0, |since| since.elapsed().as_secs());
+            info!(seconds, "storing works again");
+        }
+    }
+}
+
+fn is_exhausted(patience: Patience, failing_for: Duration) -> bool {
+    match patience {
+        Patience::Endless => false,
+        Patience::AtMost(limit) => failing_for >= limit,
+    }
+}
