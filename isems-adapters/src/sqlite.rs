@@ -14,9 +14,11 @@ mod backup;
 mod connect;
 mod database_url;
 mod fault;
+mod files;
 mod inspect;
 pub mod legacy;
 mod nodes;
+mod place;
 #[cfg(test)]
 mod plan_tests;
 mod prune;
@@ -26,6 +28,7 @@ mod row;
 mod rows;
 mod sources;
 mod store;
+mod writer;
 
 pub use backup::backup;
 pub use database_url::{DatabaseUrl, DatabaseUrlError};

@@ -4,6 +4,7 @@
 mod batch;
 mod log;
 mod patience;
+mod trouble;
 mod writer;
 
 use std::sync::Arc;

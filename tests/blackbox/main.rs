@@ -1,13 +1,21 @@
 //! The real binary against real nodes, a real broker, a real database file.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed, and says where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
+mod broker;
 mod cli;
+mod client_page;
 mod commands;
 mod config;
 mod demo;
+#[cfg(target_os = "linux")]
+mod faults;
+mod golden;
+mod import_legacy;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod sentry;
+mod serve;
+mod static_files;
 mod support;
+mod update_data;

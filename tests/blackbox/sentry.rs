@@ -82,10 +82,12 @@ fn trouble_with_storing_is_told_once_and_ends_by_itself() {
     let serving = isems.serve();
     serving.wait_for_log("polling round");
 
-    // The database is moved away while nodes deliver.
+    // The database is moved away while nodes deliver, and something that is
+    // none takes its place.
     let file = isems.database().path();
     let aside = isems.database().folder().join("aside.db");
     fs::rename(&file, &aside).unwrap();
+    fs::write(&file, "no database").unwrap();
     node.set_log(log("aa-ring"));
     serving.wait_for_log("cannot store what nodes sent");
     fs::rename(&aside, &file).unwrap();

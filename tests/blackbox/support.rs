@@ -5,22 +5,34 @@
 
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of this")]
 
+mod broker;
 mod database;
 mod fixtures;
 mod http;
+mod link;
+mod load;
+mod messages;
 mod node;
 mod process;
+mod publisher;
 mod sentry_sink;
+mod stored;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use self::{
+    broker::{Broker, free_port, run_tool},
     database::Database,
     fixtures::{fixture, log},
     http::{Answer, get, request},
+    link::Link,
+    load::Load,
+    messages::{Message, of_a_fleet, recorded, repetitions_in, told_by},
     node::Node,
     process::{Isems, Outcome, Running},
+    publisher::Publisher,
     sentry_sink::SentrySink,
+    stored::Told,
 };
 
 /// How long anything may take that should happen soon. Generous: the machine

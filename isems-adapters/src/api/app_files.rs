@@ -52,8 +52,11 @@ impl AppFiles {
     /// The file at a target's path; for paths that name none, but a place
     /// within the app, its page.
     pub(super) async fn answer(&self, target: &str, headers: &HeaderMap) -> Response<Body> {
-        let Some(path) = path::within_folder(target) else {
-            return Problem::NotFound.response(headers);
+        let path = match path::within_folder(target) {
+            Some(path) => path,
+            // No file, but perhaps a place: a node may be called `.roof`.
+            None if accept::wants_html(headers) => INDEX.into(),
+            None => return Problem::NotFound.response(headers),
         };
         let is_place = path.extension().is_none() || accept::wants_html(headers);
         let folder = self.folder.clone();

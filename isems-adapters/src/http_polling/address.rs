@@ -34,10 +34,7 @@ impl NodeAddress {
         // Both only fail for URLs that cannot have a user, which were refused.
         let _ = shown.set_username("");
         let _ = shown.set_password(None);
-        Self {
-            id: SourceId::new(shown.as_str()),
-            url,
-        }
+        Self { id: SourceId::new(shown.as_str()), url }
     }
 
     /// What is asked for, with credentials if there are any: not to be shown.
@@ -70,15 +67,8 @@ impl FromStr for NodeAddress {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
-        let url = if text.contains("://") {
-            parse_url(text)
-        } else {
-            parse_bare(text)
-        };
-        url.map(Self::new).map_err(|what| AddressError {
-            entry: redacted(text),
-            what,
-        })
+        let url = if text.contains("://") { parse_url(text) } else { parse_bare(text) };
+        url.map(Self::new).map_err(|what| AddressError { entry: redacted(text), what })
     }
 }
 
@@ -117,11 +107,7 @@ pub fn parse_addresses(text: &str) -> Result<Vec<NodeAddress>, Vec<AddressError>
             },
         }
     }
-    if mistakes.is_empty() {
-        Ok(nodes)
-    } else {
-        Err(mistakes)
-    }
+    if mistakes.is_empty() { Ok(nodes) } else { Err(mistakes) }
 }
 
 fn parse_url(text: &str) -> Result<Url, String> {
@@ -147,9 +133,7 @@ fn parse_bare(text: &str) -> Result<Url, String> {
         return Err("has credentials, which are only possible in a full http:// URL".into());
     }
     if text.contains('/') {
-        return Err(format!(
-            "has a path: write it as a full URL, `http://{text}`"
-        ));
+        return Err(format!("has a path: write it as a full URL, `http://{text}`"));
     }
     if text.contains('%') {
         return Err("has a `%`: IPv6 zones are not supported, use a routable address".into());
@@ -213,8 +197,9 @@ fn split_port(text: &str) -> Result<(String, Option<u16>), String> {
 /// of a user name or password (a comma in a password tears an entry apart).
 fn redacted(entry: &str) -> String {
     let (scheme, rest) = match entry.find("://") {
-        Some(at) => entry.split_at(at + 3),
-        None => ("", entry),
+        // In `anna:password@http://host` it is no scheme.
+        Some(at) if !entry[..at].contains('@') => entry.split_at(at + 3),
+        _ => ("", entry),
     };
     if let Some(at) = rest.rfind('@') {
         return format!("{scheme}…{}", &rest[at..]);

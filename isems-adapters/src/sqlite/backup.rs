@@ -40,12 +40,12 @@ pub async fn backup(from: &Path, to: &Path) -> Result<(), RepoError> {
     }
     let part = Part::beside(&to);
     copy(&from, &part.0, &to).await?;
-    tokio::task::spawn_blocking(move || part.publish(&to))
-        .await
-        .map_err(|error| RepoError::Unavailable {
+    tokio::task::spawn_blocking(move || part.publish(&to)).await.map_err(|error| {
+        RepoError::Unavailable {
             what: "the copying was interrupted".to_owned(),
             cause: Some(error.into()),
-        })?
+        }
+    })?
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, RepoError> {
@@ -57,14 +57,9 @@ async fn copy(from: &Path, part: &Path, to: &Path) -> Result<(), RepoError> {
         let error = io::Error::new(io::ErrorKind::InvalidFilename, "the path is not UTF-8");
         return Err(cannot_write(to, error));
     };
-    let mut connection = connect::reading(from)
-        .connect()
-        .await
-        .map_err(|error| from_sqlx(error, from))?;
-    let copied = sqlx::query("VACUUM INTO ?")
-        .bind(name)
-        .execute(&mut connection)
-        .await;
+    let mut connection =
+        connect::reading(from).connect().await.map_err(|error| from_sqlx(error, from))?;
+    let copied = sqlx::query("VACUUM INTO ?").bind(name).execute(&mut connection).await;
     // It only read; a failure to close loses nothing.
     let _ = connection.close().await;
     copied.map(|_| ()).map_err(|error| {

@@ -2,6 +2,10 @@
 
 use std::{
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,6 +19,7 @@ use sqlx::{
 use super::{
     fault::{self, from_sqlx},
     inspect,
+    place::Place,
 };
 
 /// The schema, embedded in the program.
@@ -58,24 +63,72 @@ pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// The one connection that writes.
-pub(super) fn writer_pool(path: &Path) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
+/// Makes a connection open the write-ahead log now, so that all its files are
+/// from the same moment. If that fails, its first use will say why.
+const TOUCH: &str = "SELECT count(*) FROM sqlite_schema";
+
+/// The one connection that writes. It notes in `place` which files it opened,
+/// and is opened anew when it is `suspect`.
+pub(super) fn writer_pool(
+    path: &Path,
+    place: &Arc<Place>,
+    suspect: &Arc<AtomicBool>,
+) -> SqlitePool {
+    let (place, suspect) = (Arc::clone(place), Arc::clone(suspect));
+    pool_options(1)
+        .after_connect(move |connection, _| {
+            let place = Arc::clone(&place);
+            Box::pin(async move {
+                touch(connection).await;
+                place.note();
+                Ok(())
+            })
+        })
+        .before_acquire(move |connection, _| {
+            let is_suspect = suspect.swap(false, Ordering::Relaxed);
+            Box::pin(async move { Ok(!is_suspect && is_idle(connection).await) })
+        })
         .connect_lazy_with(writing(path))
 }
 
 /// The connections that only read; `query_only` forbids even temporary tables.
+/// They are opened together and stay open: one that is opened later could meet
+/// another file.
 pub(super) fn reader_pool(path: &Path) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
+    pool_options(READERS)
+        .min_connections(READERS)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                touch(connection).await;
+                Ok(())
+            })
+        })
+        .before_acquire(|connection, _| Box::pin(async move { Ok(is_idle(connection).await) }))
         .connect_lazy_with(reading(path).pragma("query_only", "ON"))
+}
+
+fn pool_options(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+async fn touch(connection: &mut SqliteConnection) {
+    let touched = sqlx::query(TOUCH).execute(connection).await;
+    if let Err(error) = touched {
+        tracing::debug!(%error, "a new connection to the database cannot be used yet: {error}");
+    }
+}
+
+/// Whether a connection is in no transaction. After some failures SQLite has
+/// ended one that the driver believes to go on; all later ones would be part of
+/// it.
+async fn is_idle(connection: &mut SqliteConnection) -> bool {
+    // A rollback may still be on its way.
+    connection.ping().await.is_ok() && !connection.is_in_transaction()
 }
 
 /// Creates the file if need be and brings its schema up to date. The file has
@@ -92,23 +145,16 @@ async fn prepare_connection(
     connection: &mut SqliteConnection,
     path: &Path,
 ) -> Result<(), RepoError> {
-    use_write_ahead_log(connection)
-        .await
-        .map_err(|error| from_sqlx(error, path))?;
+    use_write_ahead_log(connection).await.map_err(|error| from_sqlx(error, path))?;
     // One transaction over everything: two processes that create the file at
     // the same moment take turns, and a kill leaves all of the schema or none.
-    let mut transaction = connection
-        .begin_with(BEGIN)
-        .await
-        .map_err(|error| from_sqlx(error, path))?;
+    let mut transaction =
+        connection.begin_with(BEGIN).await.map_err(|error| from_sqlx(error, path))?;
     MIGRATOR
         .run_direct(None, &mut *transaction, false)
         .await
         .map_err(|error| from_migration(error, path))?;
-    transaction
-        .commit()
-        .await
-        .map_err(|error| from_sqlx(error, path))
+    transaction.commit().await.map_err(|error| from_sqlx(error, path))
 }
 
 /// Changing the journal mode needs the file alone, and SQLite does not wait for
@@ -117,10 +163,7 @@ async fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<(), sq
     const RETRY: Duration = Duration::from_millis(20);
     let begin = Instant::now();
     loop {
-        match sqlx::query("PRAGMA journal_mode = WAL")
-            .execute(&mut *connection)
-            .await
-        {
+        match sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection).await {
             Err(error) if fault::is_busy(&error) && begin.elapsed() < BUSY_TIMEOUT => {
                 tokio::time::sleep(RETRY).await;
             }
@@ -145,10 +188,7 @@ fn from_migration(error: MigrateError, path: &Path) -> RepoError {
             from_sqlx(error, path)
         }
         other => RepoError::Unavailable {
-            what: format!(
-                "the schema of {} cannot be brought up to date",
-                path.display()
-            ),
+            what: format!("the schema of {} cannot be brought up to date", path.display()),
             cause: Some(other.into()),
         },
     }
@@ -164,16 +204,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("isems.db");
         prepare(&path).await.unwrap();
-        let writer = writer_pool(&path);
+        let place = Arc::new(Place::new(&path.as_path().into()));
+        let writer = writer_pool(&path, &place, &Arc::default());
 
-        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
-            .fetch_one(&writer)
-            .await
-            .unwrap();
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
-            .fetch_one(&writer)
-            .await
-            .unwrap();
+        let journal: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&writer).await.unwrap();
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&writer).await.unwrap();
 
         assert_eq!((journal.as_str(), synchronous), ("wal", FULL));
     }
@@ -194,10 +231,7 @@ mod tests {
         ] {
             let refused = sqlx::query(statement).execute(&reader).await.unwrap_err();
             let refused = from_sqlx(refused, &path);
-            assert!(
-                matches!(refused, RepoError::ReadOnly { .. }),
-                "{statement}: {refused:?}"
-            );
+            assert!(matches!(refused, RepoError::ReadOnly { .. }), "{statement}: {refused:?}");
         }
     }
 }

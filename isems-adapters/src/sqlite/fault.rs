@@ -20,6 +20,15 @@ impl From<sqlx::Error> for Fault {
 }
 
 impl Fault {
+    /// Whether the connection on which it happened should not be used again.
+    pub(super) fn leaves_connection_suspect(&self) -> bool {
+        match self {
+            Self::Stale(_) => false,
+            // Another process's lock says nothing of the connection.
+            Self::Sql(error) => !is_busy(error),
+        }
+    }
+
     /// The public form, naming the file and what to do.
     pub(super) fn at(self, path: &Path) -> RepoError {
         match self {
@@ -44,6 +53,7 @@ mod code {
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
     pub(super) const READONLY: i32 = 8;
+    pub(super) const IOERR: i32 = 10;
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const CANTOPEN: i32 = 14;
@@ -80,15 +90,11 @@ pub(super) fn from_sqlx(error: sqlx::Error, path: &Path) -> RepoError {
     let file = path.display();
     match &error {
         sqlx::Error::PoolClosed => unavailable(format!("{file} is closed already"), error),
-        sqlx::Error::PoolTimedOut => unavailable(
-            format!("{file}: all connections have been in use for too long"),
-            error,
-        ),
+        sqlx::Error::PoolTimedOut => {
+            unavailable(format!("{file}: all connections have been in use for too long"), error)
+        }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => RepoError::Corrupt {
-            what: format!(
-                "{file} holds a value that was never written; {}",
-                how_to_salvage(path)
-            ),
+            what: format!("{file} holds a value that was never written; {}", how_to_salvage(path)),
             cause: Some(error.into()),
         },
         _ => from_code(sqlite_code(&error), error, path),
@@ -117,14 +123,17 @@ fn from_code(code: Option<i32>, error: sqlx::Error, path: &Path) -> RepoError {
             ),
             cause: cause(error),
         },
+        // SQLite takes a disk that cannot be read for a damaged database.
         Some(code::CORRUPT | code::NOTADB) => RepoError::Corrupt {
-            what: format!("{file}: {}", how_to_salvage(path)),
+            what: format!(
+                "{file} holds what was never written, or its disk fails (see `dmesg`); {}",
+                how_to_salvage(path)
+            ),
             cause: cause(error),
         },
-        Some(code::BUSY | code::LOCKED) => unavailable(
-            format!("{file} is held by another process for longer than we wait"),
-            error,
-        ),
+        Some(code::BUSY | code::LOCKED) => {
+            unavailable(format!("{file} is held by another process for longer than we wait"), error)
+        }
         Some(code::CANTOPEN) => unavailable(
             format!(
                 "{file} cannot be opened; check the rights of the file and its folder, where \
@@ -132,15 +141,36 @@ fn from_code(code: Option<i32>, error: sqlx::Error, path: &Path) -> RepoError {
             ),
             error,
         ),
+        Some(code::IOERR) => unavailable(
+            format!(
+                "the file system refuses to read or write {file} ({}); look for a failing disk or \
+                 a file system that became read-only: `dmesg`, `mount`",
+                io_error(code)
+            ),
+            error,
+        ),
         _ => unavailable(format!("{file}: {error}"), error),
     }
 }
 
-fn unavailable(what: String, error: sqlx::Error) -> RepoError {
-    RepoError::Unavailable {
-        what,
-        cause: Some(error.into()),
+/// What failed, by SQLite's extended code.
+fn io_error(code: Option<i32>) -> String {
+    let what = match code.map(|code| code >> 8) {
+        Some(1 | 2) => "reading",
+        Some(3) => "writing",
+        Some(4 | 5) => "syncing",
+        Some(6) => "truncating",
+        Some(19..=24) => "its shared memory, -shm",
+        _ => "input or output",
+    };
+    match code {
+        Some(code) => format!("{what}, SQLite code {code}"),
+        None => what.to_owned(),
     }
+}
+
+fn unavailable(what: String, error: sqlx::Error) -> RepoError {
+    RepoError::Unavailable { what, cause: Some(error.into()) }
 }
 
 #[cfg(test)]
@@ -185,9 +215,6 @@ mod tests {
     #[test]
     fn damage_comes_with_the_way_to_salvage() {
         let error = from_code(Some(11), sqlx::Error::WorkerCrashed, Path::new("x.db"));
-        assert!(
-            error.to_string().contains("sqlite3 x.db .recover"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("sqlite3 x.db .recover"), "{error}");
     }
 }

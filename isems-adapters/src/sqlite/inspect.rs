@@ -92,9 +92,7 @@ async fn inspect_database(path: &Path) -> Result<Found, RepoError> {
     let facts = match first {
         Ok(facts) if !wal_in_use || facts.is_foreign() => facts,
         Err(error) if !wal_in_use => return Err(from_sqlx(error, path)),
-        _ => look(options)
-            .await
-            .map_err(|error| from_sqlx(error, path))?,
+        _ => look(options).await.map_err(|error| from_sqlx(error, path))?,
     };
     facts.judge(path)
 }
@@ -161,9 +159,8 @@ async fn look(options: SqliteConnectOptions) -> Result<Facts, sqlx::Error> {
 }
 
 async fn read_facts(connection: &mut SqliteConnection) -> Result<Facts, sqlx::Error> {
-    let application_id = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *connection)
-        .await?;
+    let application_id =
+        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
     let tables: Vec<String> =
         sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")
             .fetch_all(&mut *connection)
@@ -175,11 +172,7 @@ async fn read_facts(connection: &mut SqliteConnection) -> Result<Facts, sqlx::Er
     } else {
         Vec::new()
     };
-    Ok(Facts {
-        application_id,
-        tables,
-        applied,
-    })
+    Ok(Facts { application_id, tables, applied })
 }
 
 /// The refusal of a database that a later version of this program wrote.
@@ -210,11 +203,7 @@ fn legacy(path: &Path) -> String {
 
 fn not_a_database(path: &Path) -> RepoError {
     RepoError::Corrupt {
-        what: format!(
-            "{} is not an SQLite database; {}",
-            path.display(),
-            how_to_salvage(path)
-        ),
+        what: format!("{} is not an SQLite database; {}", path.display(), how_to_salvage(path)),
         cause: None,
     }
 }

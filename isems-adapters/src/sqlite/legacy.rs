@@ -85,10 +85,7 @@ async fn import_rows(
     progress(ImportProgress { done: 0, total });
     loop {
         let done = converter.report.rows;
-        let rows = legacy
-            .next_chunk()
-            .await
-            .map_err(|error| error.after(done))?;
+        let rows = legacy.next_chunk().await.map_err(|error| error.after(done))?;
         if rows.is_empty() {
             return Ok(converter.report);
         }

@@ -31,9 +31,7 @@ fn node_row(found: &SqliteRow) -> Result<NodeRow, sqlx::Error> {
     Ok(NodeRow {
         id: found.try_get(0)?,
         version: row::unsigned(found.try_get(1)?)?,
-        pruned_until: found
-            .try_get::<Option<i64>, _>(2)?
-            .map(Timestamp::from_unix),
+        pruned_until: found.try_get::<Option<i64>, _>(2)?.map(Timestamp::from_unix),
     })
 }
 
@@ -47,11 +45,7 @@ pub(super) async fn create(
         .bind(node.as_str())
         .fetch_one(connection)
         .await?;
-    Ok(NodeRow {
-        id,
-        version: 0,
-        pruned_until: None,
-    })
+    Ok(NodeRow { id, version: 0, pruned_until: None })
 }
 
 /// Gives the changed nodes a version that none ever had, and remembers the
@@ -173,18 +167,12 @@ pub(super) async fn state(pool: &SqlitePool, node: &NodeId) -> Result<NodeState,
         })
         .collect::<Result<_, sqlx::Error>>()?;
     snapshot.rollback().await?;
-    Ok(NodeState {
-        version: found.version,
-        runs,
-        telemetry,
-        pruned_until: found.pruned_until,
-    })
+    Ok(NodeState { version: found.version, runs, telemetry, pruned_until: found.pruned_until })
 }
 
 /// The latest arrival of anything.
 pub(super) async fn newest_arrival(pool: &SqlitePool) -> Result<Option<Timestamp>, sqlx::Error> {
-    let newest: Option<i64> = sqlx::query_scalar("SELECT newest_arrival FROM store_state")
-        .fetch_one(pool)
-        .await?;
+    let newest: Option<i64> =
+        sqlx::query_scalar("SELECT newest_arrival FROM store_state").fetch_one(pool).await?;
     Ok(newest.map(Timestamp::from_unix))
 }

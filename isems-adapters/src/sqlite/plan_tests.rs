@@ -10,7 +10,8 @@ async fn plan(statement: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("isems.db");
     connect::prepare(&path).await.unwrap();
-    let pool: SqlitePool = connect::writer_pool(&path);
+    let place = std::sync::Arc::new(super::place::Place::new(&path.as_path().into()));
+    let pool: SqlitePool = connect::writer_pool(&path, &place, &std::sync::Arc::default());
     let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
     let steps = sqlx::query(explained).fetch_all(&pool).await.unwrap();
     steps.iter().map(|step| step.get("detail")).collect()
@@ -35,14 +36,8 @@ async fn no_read_walks_over_all_measurements_or_sorts_them() {
         ("find", &*rows::find_statement()),
     ] {
         let steps = plan(statement).await;
-        assert!(
-            !steps.iter().any(|step| scans_measurements(step)),
-            "{name}: {steps:#?}"
-        );
-        assert!(
-            !steps.iter().any(|step| step.contains("TEMP B-TREE")),
-            "{name}: {steps:#?}"
-        );
+        assert!(!steps.iter().any(|step| scans_measurements(step)), "{name}: {steps:#?}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{name}: {steps:#?}");
     }
 }
 
@@ -65,9 +60,7 @@ async fn latest_takes_one_look_into_the_identity_index_per_node() {
 async fn a_stored_row_is_found_by_its_whole_identity() {
     let steps = plan(&rows::find_statement()).await;
     assert!(
-        steps
-            .iter()
-            .any(|s| s.contains("(node=? AND observed=? AND reported=?)")),
+        steps.iter().any(|s| s.contains("(node=? AND observed=? AND reported=?)")),
         "{steps:#?}"
     );
 }

@@ -67,9 +67,8 @@ pub(super) async fn prune(
         keep: policy.keep_per_node.map(|keep| i64::from(keep.max(1))),
         oldest_kept: policy.oldest_kept(now).map(Timestamp::as_unix),
     };
-    let names: Vec<(i64, String)> = sqlx::query_as("SELECT id, name FROM node ORDER BY name")
-        .fetch_all(reader)
-        .await?;
+    let names: Vec<(i64, String)> =
+        sqlx::query_as("SELECT id, name FROM node ORDER BY name").fetch_all(reader).await?;
     for (id, name) in names {
         let mut removed = count(reader, id, limits).await?;
         let nothing = removed.too_many + removed.too_old == 0;
@@ -92,11 +91,7 @@ async fn place(
     node: i64,
     rank: i64,
 ) -> Result<Option<Place>, sqlx::Error> {
-    sqlx::query_as(PLACE)
-        .bind(node)
-        .bind(rank)
-        .fetch_optional(connection)
-        .await
+    sqlx::query_as(PLACE).bind(node).bind(rank).fetch_optional(connection).await
 }
 
 /// Counts what is due, as of one moment.
@@ -188,10 +183,7 @@ async fn remove_chunk(writer: &SqlitePool, node: i64, limits: Limits) -> Result<
         nodes::record_change(&mut transaction, &BTreeSet::from([node]), None).await?;
     }
     transaction.commit().await?;
-    Ok(Due {
-        too_many: too_many as u64,
-        too_old: (gone.len() - too_many) as u64,
-    })
+    Ok(Due { too_many: too_many as u64, too_old: (gone.len() - too_many) as u64 })
 }
 
 /// Removes a node and all that is known of it. Its rows go in small

@@ -7,9 +7,11 @@ use isems_core::{
     HistoryRange, MeasurementReader, NodeId, RepoError, SourceSummary, StoredMeasurement, Timestamp,
 };
 use sqlx::{Row, SqlitePool};
+use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
 use super::{
     connect, fault,
+    place::Place,
     row::{self, columns},
     sources,
 };
@@ -19,8 +21,12 @@ use super::{
 /// writer, nor the writer for them. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct SqliteReader {
-    pub(super) pool: SqlitePool,
+    /// Replaced when the file was, while nothing reads.
+    pub(super) pool: Arc<RwLock<SqlitePool>>,
     path: Arc<Path>,
+    place: Arc<Place>,
+    /// Tells the repository that another file has the name.
+    bell: Arc<Notify>,
 }
 
 /// For each node one look into the unique index, at its newest end.
@@ -42,11 +48,26 @@ pub(super) const HISTORY: &str = concat!(
 );
 
 impl SqliteReader {
-    pub(super) fn new(path: &Arc<Path>) -> Self {
+    pub(super) fn new(path: &Arc<Path>, place: Arc<Place>) -> Self {
         Self {
-            pool: connect::reader_pool(path),
+            pool: Arc::new(RwLock::new(connect::reader_pool(path))),
             path: Arc::clone(path),
+            place,
+            bell: Arc::default(),
         }
+    }
+
+    pub(super) fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.bell)
+    }
+
+    /// The connections, which stay the same as long as the guard lives.
+    pub(super) async fn pool(&self) -> RwLockReadGuard<'_, SqlitePool> {
+        let pool = self.pool.read().await;
+        if pool.is_closed() || self.place.displaced().is_some() {
+            self.bell.notify_one();
+        }
+        pool
     }
 
     async fn read_latest(
@@ -55,7 +76,7 @@ impl SqliteReader {
     ) -> Result<Vec<StoredMeasurement>, sqlx::Error> {
         let rows = sqlx::query(LATEST)
             .bind(active_since.map(Timestamp::as_unix))
-            .fetch_all(&self.pool)
+            .fetch_all(&*self.pool().await)
             .await?;
         rows.iter()
             .map(|found| {
@@ -79,7 +100,7 @@ impl SqliteReader {
             .bind(range.from.map_or(i64::MIN, Timestamp::as_unix))
             .bind(range.until.map_or(i64::MAX, Timestamp::as_unix))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
+            .fetch_all(&*self.pool().await)
             .await?;
         rows.iter()
             .map(|found| {
@@ -117,7 +138,7 @@ impl MeasurementReader for SqliteReader {
     }
 
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
-        let summaries = sources::summaries(&self.pool).await;
+        let summaries = sources::summaries(&*self.pool().await).await;
         summaries.map_err(|error| self.failed(error))
     }
 }

@@ -8,9 +8,15 @@ use isems_core::{
     PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary, StoreReport,
     StoredMeasurement, Timestamp,
 };
-use sqlx::SqlitePool;
+use tokio::task::JoinHandle;
 
-use super::{connect, fault::Fault, inspect, nodes, prune, reader::SqliteReader, sources, store};
+use super::{
+    connect,
+    files::{self, Files},
+    inspect, nodes, prune,
+    reader::SqliteReader,
+    sources, store,
+};
 
 /// Measurements in one SQLite file.
 ///
@@ -18,11 +24,16 @@ use super::{connect, fault::Fault, inspect, nodes, prune, reader::SqliteReader, 
 /// at each commit). Several processes may open the same file; writers take
 /// turns and wait up to ten seconds for each other. Reads, also of other
 /// processes, go on while somebody writes.
+///
+/// If the file is moved, removed or replaced meanwhile, the write that is under
+/// way fails as [`RepoError::Unavailable`], and the next one goes into the file
+/// that has the name now, or into a new one; so do reads from then on. What was
+/// stored before is complete in the old file.
 #[derive(Debug)]
 pub struct SqliteRepo {
-    writer: SqlitePool,
+    pub(super) files: Arc<Files>,
     reader: SqliteReader,
-    path: Arc<Path>,
+    follower: JoinHandle<()>,
 }
 
 impl SqliteRepo {
@@ -41,19 +52,17 @@ impl SqliteRepo {
     pub async fn open(path: &Path) -> Result<Self, RepoError> {
         // Absolute, as SQLite would take a relative `file:…` for a URI.
         let path = std::path::absolute(path).map_err(|error| RepoError::Unavailable {
-            what: format!(
-                "the path {:?} cannot be resolved",
-                path.display().to_string()
-            ),
+            what: format!("the path {:?} cannot be resolved", path.display().to_string()),
             cause: Some(error.into()),
         })?;
         let path: Arc<Path> = path.into();
         inspect::inspect(&path).await?;
         connect::prepare(&path).await?;
+        let files = Arc::new(Files::open(&path).await?);
         Ok(Self {
-            writer: connect::writer_pool(&path),
-            reader: SqliteReader::new(&path),
-            path,
+            reader: files.reader(),
+            follower: tokio::spawn(files::follow_readers(Arc::downgrade(&files), files.bell())),
+            files,
         })
     }
 
@@ -66,7 +75,7 @@ impl SqliteRepo {
     /// The file, as an absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.files.path()
     }
 
     /// Moves the write-ahead log into the file and closes all connections,
@@ -74,23 +83,25 @@ impl SqliteRepo {
     /// waited for, later ones fail as [`RepoError::Unavailable`]. Nothing is
     /// lost without it; with it, the file alone is the whole database.
     pub async fn close(&self) {
-        self.reader.pool.close().await;
-        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&self.writer)
-            .await;
+        self.reader.pool().await.close().await;
+        self.follower.abort();
+        let writer = self.files.writer().await;
+        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&writer.pool).await;
         if let Err(error) = checkpoint {
             tracing::warn!(
-                file = %self.path.display(),
+                file = %self.path().display(),
                 %error,
                 "the write-ahead log stays beside the database until it is opened next; nothing \
                  is lost"
             );
         }
-        self.writer.close().await;
+        writer.pool.close().await;
     }
+}
 
-    fn failed(&self, fault: impl Into<Fault>) -> RepoError {
-        fault.into().at(&self.path)
+impl Drop for SqliteRepo {
+    fn drop(&mut self) {
+        self.follower.abort();
     }
 }
 
@@ -100,6 +111,7 @@ impl MeasurementReader for SqliteRepo {
         &self,
         active_since: Option<Timestamp>,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        self.files.look().await?;
         self.reader.latest(active_since).await
     }
 
@@ -109,10 +121,12 @@ impl MeasurementReader for SqliteRepo {
         range: HistoryRange,
         limit: usize,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        self.files.look().await?;
         self.reader.history(node, range, limit).await
     }
 
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
+        self.files.look().await?;
         self.reader.sources().await
     }
 }
@@ -120,23 +134,27 @@ impl MeasurementReader for SqliteRepo {
 #[async_trait]
 impl MeasurementRepo for SqliteRepo {
     async fn store(&self, batch: &Batch) -> Result<StoreReport, RepoError> {
-        let stored = store::store(&self.writer, batch).await;
-        stored.map_err(|fault| self.failed(fault))
+        let writer = self.files.begin().await?;
+        let stored = store::store(&writer.pool, batch).await;
+        self.files.end(writer, stored).await
     }
 
     async fn node_state(&self, node: &NodeId) -> Result<NodeState, RepoError> {
-        let state = nodes::state(&self.reader.pool, node).await;
-        state.map_err(|error| self.failed(error))
+        self.files.look().await?;
+        let state = nodes::state(&*self.reader.pool().await, node).await;
+        state.map_err(|error| self.files.failed(error))
     }
 
     async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError> {
-        let newest = nodes::newest_arrival(&self.reader.pool).await;
-        newest.map_err(|error| self.failed(error))
+        self.files.look().await?;
+        let newest = nodes::newest_arrival(&*self.reader.pool().await).await;
+        newest.map_err(|error| self.files.failed(error))
     }
 
     async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError> {
-        let positions = sources::positions(&self.reader.pool).await;
-        positions.map_err(|error| self.failed(error))
+        self.files.look().await?;
+        let positions = sources::positions(&*self.reader.pool().await).await;
+        positions.map_err(|error| self.files.failed(error))
     }
 
     async fn prune(
@@ -145,12 +163,16 @@ impl MeasurementRepo for SqliteRepo {
         now: Timestamp,
         mode: PruneMode,
     ) -> Result<PruneReport, RepoError> {
-        let report = prune::prune(&self.writer, &self.reader.pool, policy, now, mode).await;
-        report.map_err(|error| self.failed(error))
+        let writer = self.files.begin().await?;
+        let reader = self.reader.pool().await;
+        let report = prune::prune(&writer.pool, &reader, policy, now, mode).await;
+        drop(reader);
+        self.files.end(writer, report).await
     }
 
     async fn forget(&self, node: &NodeId) -> Result<u64, RepoError> {
-        let removed = prune::forget(&self.writer, node).await;
-        removed.map_err(|error| self.failed(error))
+        let writer = self.files.begin().await?;
+        let removed = prune::forget(&writer.pool, node).await;
+        self.files.end(writer, removed).await
     }
 }

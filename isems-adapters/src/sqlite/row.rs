@@ -116,9 +116,7 @@ pub(super) fn measurement(
         observed: Timestamp::from_unix(row.try_get(first)?),
         reported,
         basis: basis(row.try_get(first + 3)?)?,
-        received: row
-            .try_get::<Option<i64>, _>(first + 4)?
-            .map(Timestamp::from_unix),
+        received: row.try_get::<Option<i64>, _>(first + 4)?.map(Timestamp::from_unix),
         sample: sample(row, first)?,
     })
 }

@@ -31,11 +31,7 @@ pub(super) struct Candidate<'a> {
 type Key = (i64, i64, i64);
 
 fn key((node, measurement): Numbered<'_>) -> Key {
-    (
-        node,
-        measurement.observed.as_unix(),
-        measurement.reported.key(),
-    )
+    (node, measurement.observed.as_unix(), measurement.reported.key())
 }
 
 /// Statements for a full chunk and for a single row.
@@ -59,14 +55,10 @@ impl Statements {
         &'a self,
         rows: &'a [Numbered<'r>],
     ) -> impl Iterator<Item = (AssertSqlSafe<Arc<str>>, &'a [Numbered<'r>])> {
-        let (statement, size) = if rows.len() == CHUNK {
-            (&self.chunk, CHUNK)
-        } else {
-            (&self.single, 1)
-        };
+        let (statement, size) =
+            if rows.len() == CHUNK { (&self.chunk, CHUNK) } else { (&self.single, 1) };
         // Safe: constant text and question marks only.
-        rows.chunks(size)
-            .map(|group| (AssertSqlSafe(Arc::clone(statement)), group))
+        rows.chunks(size).map(|group| (AssertSqlSafe(Arc::clone(statement)), group))
     }
 }
 

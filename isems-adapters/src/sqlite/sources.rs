@@ -48,14 +48,10 @@ async fn load(
     connection: &mut SqliteConnection,
     update: &SourceUpdate,
 ) -> Result<SourceSummary, sqlx::Error> {
-    let found = sqlx::query(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM source WHERE name = ?"
-    ))
-    .bind(update.source.as_str())
-    .fetch_optional(&mut *connection)
-    .await?;
+    let found = sqlx::query(concat!("SELECT ", columns!(), " FROM source WHERE name = ?"))
+        .bind(update.source.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
     let Some(found) = found else {
         return Ok(SourceSummary::new(update.source.clone(), update.kind));
     };
@@ -80,9 +76,10 @@ async fn save(
     update: &SourceUpdate,
 ) -> Result<(), sqlx::Error> {
     let tally = &account.tally;
-    let (error_at, error) = account.last_error.as_ref().map_or((None, None), |error| {
-        (Some(error.0.as_unix()), Some(error.1.as_str()))
-    });
+    let (error_at, error) = account
+        .last_error
+        .as_ref()
+        .map_or((None, None), |error| (Some(error.0.as_unix()), Some(error.1.as_str())));
     let source: i64 = sqlx::query_scalar(SAVE)
         .bind(account.source.as_str())
         .bind(account.kind.as_str())
@@ -146,9 +143,7 @@ fn summary(
     rejected: BTreeMap<String, u64>,
 ) -> Result<SourceSummary, sqlx::Error> {
     let time = |column: usize| -> Result<Option<Timestamp>, sqlx::Error> {
-        Ok(source
-            .try_get::<Option<i64>, _>(column)?
-            .map(Timestamp::from_unix))
+        Ok(source.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_unix))
     };
     let count = |column: usize| unsigned(source.try_get(column)?);
     let error: Option<String> = source.try_get(5)?;
@@ -180,11 +175,6 @@ pub(super) async fn positions(
             .fetch_all(pool)
             .await?;
     rows.iter()
-        .map(|row| {
-            Ok((
-                SourceId::new(row.try_get(0)?),
-                ReadPosition(row.try_get(1)?),
-            ))
-        })
+        .map(|row| Ok((SourceId::new(row.try_get(0)?), ReadPosition(row.try_get(1)?))))
         .collect()
 }

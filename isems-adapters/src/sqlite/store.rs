@@ -94,14 +94,8 @@ impl Writing<'_> {
         for measurement in chunk {
             let node = self.node(&measurement.node).await?;
             let pruned = self.origin == BatchOrigin::Intake
-                && node
-                    .pruned_until
-                    .is_some_and(|until| measurement.observed <= until);
-            candidates.push(Candidate {
-                node: node.id,
-                measurement,
-                pruned,
-            });
+                && node.pruned_until.is_some_and(|until| measurement.observed <= until);
+            candidates.push(Candidate { node: node.id, measurement, pruned });
         }
         let new = rows::sort_out(self.connection, &candidates, report).await?;
         rows::insert(self.connection, &new).await?;

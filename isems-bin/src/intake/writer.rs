@@ -1,12 +1,6 @@
 //! The one way into the repository for every intake of this process.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use isems_core::{Clock, Collector, Delivery, DeliveryReport, RepoError, SourceError, SourceKind};
 use tokio::{
@@ -14,9 +8,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
-use super::patience::{LAST_TRIES, Patience, pause};
+use super::{
+    patience::{LAST_TRIES, Patience, pause},
+    trouble::{News, Trouble},
+};
 use crate::failure::with_causes;
 
 /// What was read could not be stored. It was not confirmed: it comes again
@@ -35,12 +32,12 @@ pub(crate) struct NotStored {
 pub(crate) struct Writer {
     collector: Mutex<Collector>,
     clock: Arc<dyn Clock>,
-    in_trouble: AtomicBool,
+    trouble: Trouble,
 }
 
 impl Writer {
     pub(crate) fn new(collector: Collector, clock: Arc<dyn Clock>) -> Self {
-        Self { collector: Mutex::new(collector), clock, in_trouble: AtomicBool::new(false) }
+        Self { collector: Mutex::new(collector), clock, trouble: Trouble::default() }
     }
 
     /// Stores the deliveries, trying again and again if it cannot be done.
@@ -64,12 +61,14 @@ impl Writer {
             drop(collector);
             let cause = match result {
                 Ok(reports) => {
-                    self.trouble_ended(first_failure);
+                    if failures > 0 {
+                        self.passes();
+                    }
                     return Ok(reports);
                 }
                 Err(cause) => cause,
             };
-            self.trouble_began(&cause, deliveries.len());
+            self.tell(&cause, deliveries.len(), failures == 0);
             failures = failures.saturating_add(1);
             let now = Instant::now();
             let failing_for = now - *first_failure.get_or_insert(now);
@@ -78,6 +77,7 @@ impl Writer {
             }
             let last_tries_over = stopping_since.is_some_and(|since| now - since >= LAST_TRIES);
             if last_tries_over || is_exhausted(patience, failing_for) {
+                self.trouble.gives_up();
                 return Err(NotStored { deliveries: deliveries.len(), cause });
             }
             tokio::select! {
@@ -98,25 +98,25 @@ impl Writer {
         }
     }
 
-    /// Says so once for all that suffer of the same trouble.
-    fn trouble_began(&self, cause: &RepoError, deliveries: usize) {
-        if self.in_trouble.swap(true, Ordering::Relaxed) {
-            debug!(%cause, deliveries, "still cannot store: {cause}");
-            return;
+    /// Says that something cannot be stored: once for all that suffer of the
+    /// same trouble, as each error goes to Sentry.
+    fn tell(&self, cause: &RepoError, deliveries: usize, first_time: bool) {
+        let causes = with_causes(cause);
+        match self.trouble.meets(&causes, first_time) {
+            News::Begins => error!(
+                %cause,
+                deliveries,
+                "cannot store what nodes sent, trying again until it works (nothing is \
+                 acknowledged meanwhile): {causes}"
+            ),
+            News::Changes => warn!(%cause, deliveries, "still cannot store: {causes}"),
+            News::Nothing => debug!(%cause, deliveries, "still cannot store: {cause}"),
         }
-        error!(
-            %cause,
-            deliveries,
-            "cannot store what nodes sent, trying again until it works (nothing is acknowledged \
-             meanwhile): {}",
-            with_causes(cause),
-        );
     }
 
-    fn trouble_ended(&self, since: Option<Instant>) {
-        if self.in_trouble.swap(false, Ordering::Relaxed) {
-            let seconds = since.map_or(0, |since| since.elapsed().as_secs());
-            info!(seconds, "storing works again");
+    fn passes(&self) {
+        if let Some(duration) = self.trouble.passes() {
+            info!(seconds = duration.as_secs(), "storing works again");
         }
     }
 }

@@ -60,6 +60,8 @@ async fn places_within_the_app_get_its_page_but_missing_files_do_not() {
     for (target, accept, page) in [
         ("/nodes/a", "Accept: */*", true),
         ("/nodes/a.b", browser, true),
+        ("/nodes/.roof", browser, true),
+        ("/nodes/.roof", "Accept: */*", false),
         ("/js", "Accept: */*", true),
         ("/js/missing.js", "Accept: */*", false),
     ] {

@@ -111,6 +111,7 @@ fn mistakes_show_no_credentials() {
         "anna:geheim@10.0.0.1",
         "ftp://anna:geheim@10.0.0.1/",
         "http://anna:ge@heim@:0/",
+        "anna:geheim@http://10.0.0.1/",
         "http://anna:geheim@h/x http://anna:geheim2@h/x",
     ] {
         for mistake in parse_addresses(list).unwrap_err() {

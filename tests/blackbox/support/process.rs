@@ -66,6 +66,34 @@ impl Isems {
         running.outcome(status)
     }
 
+    /// Runs a command to its end on a terminal; what it writes to both streams
+    /// is in the results, as a terminal gets it.
+    pub(crate) fn run_on_a_terminal(&self, arguments: &[&str]) -> Outcome {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        let words: Vec<String> = [env!("CARGO_BIN_EXE_isems")]
+            .iter()
+            .chain(arguments)
+            .map(|word| quoted(word))
+            .collect();
+        let output = Command::new("script")
+            .args(["-q", "-e", "-c", &words.join(" "), "/dev/null"])
+            .env_clear()
+            .env("TERM", "xterm")
+            .envs(&self.variables)
+            .current_dir(self.database.folder())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| {
+                panic!("this test needs script ({error}): apt-get install bsdutils")
+            });
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Outcome {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let nodes = self.variables.get("ISEMS_ROUTER_IPS");
