@@ -165,13 +165,9 @@ impl HttpPolling {
             per_node: interval,
             body: settings.body_limit,
         };
-        let with_tls = settings
-            .nodes
-            .iter()
-            .any(|node| node.url().scheme() == "https");
-        let client = client::build(limits.connect(), with_tls).map_err(|error| SetupError {
-            cause: error.into(),
-        })?;
+        let with_tls = settings.nodes.iter().any(|node| node.url().scheme() == "https");
+        let client = client::build(limits.connect(), with_tls)
+            .map_err(|error| SetupError { cause: error.into() })?;
         let nodes: Vec<_> = settings
             .nodes
             .into_iter()

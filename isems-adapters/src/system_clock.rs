@@ -16,9 +16,7 @@ impl Clock for SystemClock {
         )]
         let now = SystemTime::now();
         // A clock before 1970 is as good as none; the clock rule doubts it.
-        let seconds = now
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Timestamp::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))
     }
 }

@@ -39,9 +39,11 @@ pub(crate) async fn open_database(settings: &Settings) -> Result<Arc<SqliteRepo>
 }
 
 /// The one way into the repository for all intakes of this process.
-pub(crate) fn writer(repo: &Arc<SqliteRepo>) -> Arc<Writer> {
+pub(crate) fn writer(settings: &Settings, repo: &Arc<SqliteRepo>) -> Arc<Writer> {
     let repo: Arc<dyn MeasurementRepo> = Arc::clone(repo) as _;
-    Arc::new(Writer::new(Collector::new(repo, built()), clock()))
+    let collector =
+        Collector::new(repo, built()).with_new_nodes_per_hour(settings.new_nodes_per_hour);
+    Arc::new(Writer::new(collector, clock()))
 }
 
 /// When this program was built.

@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) api: ApiOptions,
     /// How long a lone delivery waits for others to share its transaction.
     pub(crate) commit_interval: Duration,
+    /// How many nodes that were never heard before may come up within an hour.
+    pub(crate) new_nodes_per_hour: usize,
     /// The zone of the API's timestamps and of the old collector's times.
     pub(crate) zone: TimeZone,
     /// What is kept.

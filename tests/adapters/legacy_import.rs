@@ -104,13 +104,7 @@ async fn an_odd_value_costs_only_itself() {
     let cases: [(_, _, Field, Option<f64>, Option<&str>); 12] = [
         ("batteryVoltage", "NULL", voltage, None, None),
         ("batteryVoltage", "' 12.5 '", voltage, Some(12.5), None),
-        (
-            "batteryVoltage",
-            "'n/a'",
-            voltage,
-            None,
-            Some("batteryVoltage is not a number"),
-        ),
+        ("batteryVoltage", "'n/a'", voltage, None, Some("batteryVoltage is not a number")),
         ("batteryVoltage", "X'31322e35'", voltage, Some(12.5), None),
         (
             "batteryHealthEstimate",
@@ -127,23 +121,11 @@ async fn an_odd_value_costs_only_itself() {
             Some("batteryHealthEstimate is infinite"),
         ),
         ("batteryHealthEstimate", "-905", health, Some(-905.0), None),
-        (
-            "lowVoltageDisconnectVoltage",
-            "11700",
-            disconnect,
-            Some(11.7),
-            None,
-        ),
+        ("lowVoltageDisconnectVoltage", "11700", disconnect, Some(11.7), None),
         ("latitude", "'52,516'", latitude, Some(52.516), None),
         ("latitude", "''", latitude, None, None),
         ("latitude", "-0.0", latitude, Some(0.0), None),
-        (
-            "latitude",
-            "90.5",
-            latitude,
-            None,
-            Some("latitude is out of range"),
-        ),
+        ("latitude", "90.5", latitude, None, Some("latitude is out of range")),
     ];
     for (column, sql, field, value, remark) in cases {
         let (sample, made) = converted(column, sql).await;
@@ -162,18 +144,10 @@ async fn status_and_power_save_are_read_in_every_form() {
     ] {
         assert_eq!(converted("status", sql).await.0.status, status, "{sql}");
     }
-    for (sql, on) in [
-        ("NULL", false),
-        ("0", false),
-        ("'false'", false),
-        ("6", true),
-        ("'on'", true),
-    ] {
-        assert_eq!(
-            converted("isPowerSaveMode", sql).await.0.power_save,
-            on,
-            "{sql}"
-        );
+    for (sql, on) in
+        [("NULL", false), ("0", false), ("'false'", false), ("6", true), ("'on'", true)]
+    {
+        assert_eq!(converted("isPowerSaveMode", sql).await.0.power_save, on, "{sql}");
     }
 }
 
@@ -198,14 +172,8 @@ async fn a_garbled_name_is_the_same_node_as_the_right_one() {
 
     let keys: Vec<_> = repo.rows().into_keys().collect();
     let at = ["13:16:15", "13:17:15", "13:18:15"];
-    assert_eq!(
-        keys,
-        at.map(|at| (node("DachSüd"), utc(&format!("2018-06-30T{at}Z"))))
-    );
-    assert_eq!(
-        (report.imported, report.duplicate, report.conflict),
-        (3, 1, 1)
-    );
+    assert_eq!(keys, at.map(|at| (node("DachSüd"), utc(&format!("2018-06-30T{at}Z")))));
+    assert_eq!((report.imported, report.duplicate, report.conflict), (3, 1, 1));
     let names: Vec<_> = report.repaired_names.into_iter().collect();
     assert_eq!(names, [("DachSÃ¼d".to_owned(), node("DachSüd"))]);
 }
@@ -216,43 +184,16 @@ async fn a_row_without_usable_name_or_time_is_counted_with_its_reason() {
     for (row, reason) in [
         (OldRow::new("a%b", good), "node id holds a percent sign"),
         (OldRow::new("", good), "node id is empty"),
-        (
-            OldRow::new(" Dach", good),
-            "node id begins or ends with a blank",
-        ),
-        (
-            OldRow::new("a\tb", good),
-            "node id holds a control character",
-        ),
-        (
-            OldRow::new(&"ü".repeat(65), good),
-            "node id is longer than 128 bytes",
-        ),
-        (
-            OldRow::new("", good).with("nodeId", "NULL"),
-            "node id is missing",
-        ),
-        (
-            OldRow::new("Dach", "").with("timestamp", "NULL"),
-            "time is missing",
-        ),
+        (OldRow::new(" Dach", good), "node id begins or ends with a blank"),
+        (OldRow::new("a\tb", good), "node id holds a control character"),
+        (OldRow::new(&"ü".repeat(65), good), "node id is longer than 128 bytes"),
+        (OldRow::new("", good).with("nodeId", "NULL"), "node id is missing"),
+        (OldRow::new("Dach", "").with("timestamp", "NULL"), "time is missing"),
         (OldRow::new("Dach", "gestern"), "time is not readable"),
-        (
-            OldRow::new("Dach", "9998-12-31 23:59:59"),
-            "time is after the import",
-        ),
-        (
-            OldRow::new("Dach", "1970-01-01 01:01:39"),
-            "time is before 2016",
-        ),
-        (
-            OldRow::new("Dach", "2016-01-01 00:59:59"),
-            "time is before 2016",
-        ),
-        (
-            OldRow::new("Dach", "2024-05-01 14:00:01"),
-            "time is after the import",
-        ),
+        (OldRow::new("Dach", "9998-12-31 23:59:59"), "time is after the import"),
+        (OldRow::new("Dach", "1970-01-01 01:01:39"), "time is before 2016"),
+        (OldRow::new("Dach", "2016-01-01 00:59:59"), "time is before 2016"),
+        (OldRow::new("Dach", "2024-05-01 14:00:01"), "time is after the import"),
     ] {
         let (repo, report) = imported(&[row, OldRow::new("gut", good)]).await;
         let reasons: Vec<_> = report
@@ -300,10 +241,7 @@ async fn the_repeated_hour_is_read_by_the_order_of_the_rows_of_a_node() {
         .into();
     expected.sort();
     assert_eq!(repo.rows().into_keys().collect::<Vec<_>>(), expected);
-    assert_eq!(
-        (report.repeated_hour_summer, report.repeated_hour_winter),
-        (3, 3)
-    );
+    assert_eq!((report.repeated_hour_summer, report.repeated_hour_winter), (3, 3));
 }
 
 #[tokio::test]
@@ -340,12 +278,7 @@ async fn an_import_that_could_not_be_stored_can_be_finished_later() {
         .map(|i| {
             OldRow::new(
                 "Dach",
-                &format!(
-                    "2018-06-30 {:02}:{:02}:{:02}",
-                    i / 3600,
-                    i / 60 % 60,
-                    i % 60
-                ),
+                &format!("2018-06-30 {:02}:{:02}:{:02}", i / 3600, i / 60 % 60, i % 60),
             )
         })
         .collect();
@@ -355,18 +288,12 @@ async fn an_import_that_could_not_be_stored_can_be_finished_later() {
 
     let error = import(&old.file(), &repo).await.unwrap_err().to_string();
     let stored = u64::try_from(repo.rows().len()).unwrap();
-    assert!(
-        error.contains(&format!("after {stored} of 5000 rows")),
-        "{error}"
-    );
+    assert!(error.contains(&format!("after {stored} of 5000 rows")), "{error}");
     assert!(error.contains("no space left"), "{error}");
 
     repo.accept(None);
     let report = import(&old.file(), &repo).await.unwrap();
-    assert_eq!(
-        (report.imported, report.duplicate),
-        (5_000 - stored, stored)
-    );
+    assert_eq!((report.imported, report.duplicate), (5_000 - stored, stored));
 }
 
 #[tokio::test]
@@ -379,15 +306,7 @@ async fn progress_goes_from_nothing_to_all_rows() {
     let mut seen = Vec::new();
     let zone = TimeZone::get(BERLIN).unwrap();
     let mut progress = |progress| seen.push(progress);
-    import_legacy(
-        &old.file(),
-        &MapRepo::default(),
-        &zone,
-        utc(NOW),
-        &mut progress,
-    )
-    .await
-    .unwrap();
+    import_legacy(&old.file(), &MapRepo::default(), &zone, utc(NOW), &mut progress).await.unwrap();
     let steps = [0, 2].map(|done| ImportProgress { done, total: 2 });
     assert_eq!(seen, steps);
 }
@@ -421,21 +340,13 @@ async fn an_import_lasts_in_the_new_database() {
     ])
     .await;
     let folder = tempfile::tempdir().unwrap();
-    let repo = SqliteRepo::open(&folder.path().join("new.db"))
-        .await
-        .unwrap();
+    let repo = SqliteRepo::open(&folder.path().join("new.db")).await.unwrap();
     let first = import(&old.file(), &repo).await.unwrap();
     let second = import(&old.file(), &repo).await.unwrap();
-    let history = repo
-        .history(&node("Süd"), HistoryRange::ALL, 10)
-        .await
-        .unwrap();
+    let history = repo.history(&node("Süd"), HistoryRange::ALL, 10).await.unwrap();
 
     let times: Vec<_> = history.iter().map(|row| row.measurement.observed).collect();
-    assert_eq!(
-        times,
-        ["13:17:15", "13:16:15"].map(|at| utc(&format!("2018-06-30T{at}Z")))
-    );
+    assert_eq!(times, ["13:17:15", "13:16:15"].map(|at| utc(&format!("2018-06-30T{at}Z"))));
     assert_eq!((first.imported, first.duplicate), (2, 0));
     assert_eq!((second.imported, second.duplicate), (0, 2));
 }

@@ -30,9 +30,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -61,48 +59,32 @@ impl Place {
 
 /// A connection that knows nothing of our schema, as another program has it.
 async fn raw(path: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .connect()
-        .await
-        .unwrap()
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }
 
 /// Runs statements on a file as another program would.
 async fn execute(path: &Path, statements: &'static str) {
     let mut connection = raw(path).await;
-    sqlx::raw_sql(statements)
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
 async fn number(path: &Path, statement: &str) -> i64 {
     let mut connection = raw(path).await;
-    let number = sqlx::query_scalar(AssertSqlSafe(statement))
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let number =
+        sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     number
 }
 
 fn batch(rows: impl IntoIterator<Item = Measurement>) -> Batch {
     Batch {
-        parts: vec![SourcePart {
-            update: None,
-            rows: rows.into_iter().collect(),
-        }],
+        parts: vec![SourcePart { update: None, rows: rows.into_iter().collect() }],
         ..Batch::default()
     }
 }
 
 async fn history(repo: &dyn MeasurementReader, name: &str) -> Vec<Measurement> {
-    let rows = repo
-        .history(&node(name), HistoryRange::ALL, usize::MAX)
-        .await
-        .unwrap();
+    let rows = repo.history(&node(name), HistoryRange::ALL, usize::MAX).await.unwrap();
     rows.into_iter().map(|row| row.measurement).collect()
 }

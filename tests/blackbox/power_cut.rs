@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, thread, time::Duration};
 
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
 use crate::{
     faults::{Event, Journal, Preload, Remains},
@@ -32,7 +32,7 @@ fn open(remains: &Remains) -> Option<Found> {
     }
     let one = |sql: &'static str| query(&database, sql);
     assert_eq!(one("PRAGMA integrity_check"), ["ok"]);
-    if one("SELECT count(*) FROM sqlite_schema WHERE name = 'measurement'") == ["0"] {
+    if one("SELECT name FROM sqlite_schema WHERE name = 'measurement'").is_empty() {
         return None;
     }
     let position = one("SELECT read_position FROM source WHERE read_position IS NOT NULL");
@@ -46,27 +46,16 @@ fn open(remains: &Remains) -> Option<Found> {
     Some(Found { told: distinct, bytes_read })
 }
 
-/// The first column of the rows, as text.
+/// The rows of a statement that gives text.
 fn query(database: &Database, sql: &'static str) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let options = SqliteConnectOptions::new().filename(database.path());
         let mut connection = options.connect().await.unwrap();
-        let sql = AssertSqlSafe(format!("SELECT CAST(x AS TEXT) FROM ({sql})", sql = named(sql)));
         let rows = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         rows
     })
-}
-
-fn named(sql: &str) -> String {
-    match sql.strip_prefix("PRAGMA ") {
-        Some(pragma) => format!("SELECT {pragma} AS x FROM pragma_{pragma}"),
-        None => {
-            let (column, rest) = sql.strip_prefix("SELECT ").unwrap().split_once(" FROM").unwrap();
-            format!("SELECT {column} AS x FROM{rest}")
-        }
-    }
 }
 
 fn thinned(cuts: Vec<Remains>) -> Vec<Remains> {

@@ -128,7 +128,6 @@ async fn http_polling_conforms() {
     for case in CASES {
         let mut world = World::new().await;
         let run = tokio::time::timeout(Duration::from_secs(30), case.run(&mut world));
-        run.await
-            .unwrap_or_else(|_| panic!("{case:?} does not end"));
+        run.await.unwrap_or_else(|_| panic!("{case:?} does not end"));
     }
 }

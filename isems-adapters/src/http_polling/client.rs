@@ -65,8 +65,6 @@ pub(super) fn build(connect: Duration, with_tls: bool) -> reqwest::Result<Client
     if with_tls {
         builder.build()
     } else {
-        builder
-            .tls_certs_only(std::iter::empty::<tls::Certificate>())
-            .build()
+        builder.tls_certs_only(std::iter::empty::<tls::Certificate>()).build()
     }
 }

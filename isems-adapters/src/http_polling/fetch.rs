@@ -66,11 +66,9 @@ pub(super) enum NoAnswer {
 impl NoAnswer {
     pub(super) fn of(self, from: SourceId) -> SourceError {
         match self {
-            Self::Unreachable { what, cause } => SourceError::Unavailable {
-                from,
-                what: what.into(),
-                cause: Some(cause),
-            },
+            Self::Unreachable { what, cause } => {
+                SourceError::Unavailable { from, what: what.into(), cause: Some(cause) }
+            }
             Self::TimedOut { what } => SourceError::TimedOut { from, what },
         }
     }
@@ -139,11 +137,7 @@ impl Fetcher<'_> {
             }
         } else {
             NoAnswer::Unreachable {
-                what: if error.is_connect() {
-                    "cannot connect"
-                } else {
-                    "no usable answer"
-                },
+                what: if error.is_connect() { "cannot connect" } else { "no usable answer" },
                 cause: error.into(),
             }
         }
@@ -153,9 +147,7 @@ impl Fetcher<'_> {
 impl Head {
     fn of(response: &Response, arrival: Timestamp) -> Self {
         let headers = response.headers();
-        let etag = text(headers, ETAG.as_str())
-            .filter(|tag| is_one_tag(tag))
-            .map(str::to_owned);
+        let etag = text(headers, ETAG.as_str()).filter(|tag| is_one_tag(tag)).map(str::to_owned);
         Self {
             status: response.status(),
             bare: response.version() < Version::HTTP_11 && etag.is_none(),
@@ -182,9 +174,7 @@ pub(super) fn is_one_tag(tag: &str) -> bool {
         .and_then(|rest| rest.strip_suffix('"'));
     opaque.is_some_and(|opaque| {
         opaque.len() <= 128 && opaque.bytes().all(|b| b.is_ascii_graphic() && b != b'"')
-    }) && !["csv", "log", "random", "help"]
-        .iter()
-        .any(|word| tag.contains(word))
+    }) && !["csv", "log", "random", "help"].iter().any(|word| tag.contains(word))
 }
 
 fn parse_date(text: &str) -> Option<Timestamp> {
@@ -209,9 +199,8 @@ fn wire_size(headers: &HeaderMap, version: Version) -> u64 {
         return 0;
     }
     let status_line = "HTTP/1.1 200 OK\r\n".len();
-    let lines = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    let lines =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     (status_line + lines.sum::<usize>() + "\r\n".len()) as u64
 }
 
@@ -235,11 +224,9 @@ mod tests {
 
     #[test]
     fn a_redirect_is_shown_without_credentials() {
-        for (location, shown) in [
-            ("http://u:p@h/x", "http://…@h/x"),
-            ("/login", "/login"),
-            ("https://h/", "https://h/"),
-        ] {
+        for (location, shown) in
+            [("http://u:p@h/x", "http://…@h/x"), ("/login", "/login"), ("https://h/", "https://h/")]
+        {
             assert_eq!(without_credentials(location), shown);
         }
     }

@@ -2,10 +2,7 @@
 
 /// Up to the last newline, inclusive.
 pub(super) fn terminated_len(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |at| at + 1)
+    bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1)
 }
 
 /// The first line without its end.

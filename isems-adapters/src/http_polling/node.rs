@@ -85,10 +85,7 @@ impl Node {
                 wire: 0,
             };
             let result = visit.run().await;
-            Outcome {
-                result,
-                oddities: visit.oddities,
-            }
+            Outcome { result, oddities: visit.oddities }
         }
     }
 

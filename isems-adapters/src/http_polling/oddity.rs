@@ -15,10 +15,9 @@ pub(super) enum Oddity {
 impl fmt::Display for Oddity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LogTooLarge { limit } => write!(
-                f,
-                "the log is longer than {limit} bytes; only what comes before is used"
-            ),
+            Self::LogTooLarge { limit } => {
+                write!(f, "the log is longer than {limit} bytes; only what comes before is used")
+            }
             Self::LogTooSlow => f.write_str(
                 "the log came too slowly and was given up; what came is used \
                  (ISEMS_POLL_TIMEOUT grants more time)",
@@ -27,10 +26,9 @@ impl fmt::Display for Oddity {
                 "the log took longer than a poll interval; what came is used \
                  (ISEMS_POLL_INTERVAL grants more time)",
             ),
-            Self::OldLogTooLarge { limit } => write!(
-                f,
-                "the compressed old log holds more than {limit} bytes and is ignored"
-            ),
+            Self::OldLogTooLarge { limit } => {
+                write!(f, "the compressed old log holds more than {limit} bytes and is ignored")
+            }
             Self::OldLogFailed { why } => write!(
                 f,
                 "the compressed old log could not be read and is tried again next round: {why}"

@@ -17,11 +17,7 @@ use super::{
 #[derive(Debug)]
 pub(super) enum OldLog {
     /// Its whole lines.
-    Text {
-        text: Vec<u8>,
-        etag: Option<String>,
-        head: Head,
-    },
+    Text { text: Vec<u8>, etag: Option<String>, head: Head },
     /// It is the one that was read last.
     Known,
     /// There is none.
@@ -103,19 +99,13 @@ async fn of_body(head: Head, body: Body, limit: u64) -> Fetched {
 /// Unpacks; `None` if more than `limit` bytes come out.
 fn unpack(packed: &[u8], limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut text = Vec::new();
-    MultiGzDecoder::new(packed)
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut text)?;
+    MultiGzDecoder::new(packed).take(limit.saturating_add(1)).read_to_end(&mut text)?;
     Ok((text.len() as u64 <= limit).then_some(text))
 }
 
 impl Fetched {
     fn plain(old: OldLog, wire: u64) -> Self {
-        Self {
-            old,
-            wire,
-            oddity: None,
-        }
+        Self { old, wire, oddity: None }
     }
 
     fn failed(why: String, wire: u64) -> Self {

@@ -61,10 +61,7 @@ impl Digest {
 
 impl Prefix {
     pub(super) fn of(used: &[u8]) -> Self {
-        Self {
-            bytes: used.len(),
-            sha256: Digest::of(used),
-        }
+        Self { bytes: used.len(), sha256: Digest::of(used) }
     }
 }
 
@@ -109,9 +106,7 @@ impl Position {
 
     /// Whether `log` begins with another line than the log read last.
     pub(super) fn began_anew(&self, log: &[u8]) -> bool {
-        self.first_line
-            .as_ref()
-            .is_some_and(|known| *known != Digest::of_first_line(log))
+        self.first_line.as_ref().is_some_and(|known| *known != Digest::of_first_line(log))
     }
 
     /// Whether all that was read last was a compressed old log.
@@ -125,10 +120,7 @@ mod tests {
     use super::*;
 
     fn after(used: &str) -> Position {
-        Position {
-            used: Some(Prefix::of(used.as_bytes())),
-            ..Position::default()
-        }
+        Position { used: Some(Prefix::of(used.as_bytes())), ..Position::default() }
     }
 
     #[test]

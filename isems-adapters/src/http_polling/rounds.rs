@@ -39,13 +39,7 @@ pub(super) struct Rounds {
 
 impl Rounds {
     pub(super) fn new(schedule: Schedule, interval: Duration) -> Self {
-        Self {
-            schedule,
-            interval,
-            begun: None,
-            chances: RandomState::new(),
-            count: 0,
-        }
+        Self { schedule, interval, begun: None, chances: RandomState::new(), count: 0 }
     }
 
     /// When the next round begins, now that the last is complete; `None` if
@@ -81,10 +75,7 @@ mod tests {
             let wait = next_start(begun, QUARTER, chance) - begun;
             assert!((810..=990).contains(&wait.as_secs()), "{wait:?}");
         }
-        assert_ne!(
-            next_start(begun, QUARTER, 1),
-            next_start(begun, QUARTER, 500)
-        );
+        assert_ne!(next_start(begun, QUARTER, 1), next_start(begun, QUARTER, 500));
     }
 
     #[test]

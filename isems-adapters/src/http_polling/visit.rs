@@ -41,11 +41,7 @@ pub(super) struct Parcel {
 impl Visit<'_> {
     pub(super) async fn run(&mut self) -> Result<Parcel, SourceError> {
         // What is still to come of the old log goes before the new one.
-        let old = if self.position.old_wanted {
-            Some(self.old_log().await)
-        } else {
-            None
-        };
+        let old = if self.position.old_wanted { Some(self.old_log().await) } else { None };
         let must_read = matches!(old, Some(OldLog::Text { .. }));
         let known = self.position.etag.clone().filter(|_| !must_read);
         let asked = self.fetcher.get(self.url, known.as_deref()).await;
@@ -66,10 +62,7 @@ impl Visit<'_> {
                         ..self.position.clone()
                     }
                 });
-                Ok(Parcel {
-                    position,
-                    ..self.without_news(&head)
-                })
+                Ok(Parcel { position, ..self.without_news(&head) })
             }
             StatusCode::NOT_FOUND => self.without_log(head, old).await,
             status if status.is_redirection() && head.location.is_some() => {
@@ -103,11 +96,7 @@ impl Visit<'_> {
         }
         self.note_end(&end);
         if !looks_like_log(&log[..used]) {
-            return Ok(Parcel {
-                payload: log,
-                framing,
-                ..self.without_news(&head)
-            });
+            return Ok(Parcel { payload: log, framing, ..self.without_news(&head) });
         }
         let known_prefix = self.position.known_prefix(&log, framing);
         let began_anew = known_prefix == 0 && self.position.began_anew(&log);
@@ -125,11 +114,7 @@ impl Visit<'_> {
         if let Some(old) = old {
             let (text, state) = self.settled(old);
             let position = position_after(&head, &log[..used], framing, state);
-            let payload = if text.is_empty() {
-                log
-            } else {
-                [text, log].concat()
-            };
+            let payload = if text.is_empty() { log } else { [text, log].concat() };
             return Ok(Parcel {
                 known_prefix: self.position.known_prefix(&payload, framing),
                 payload,
@@ -143,19 +128,10 @@ impl Visit<'_> {
         let position = if framing == Framing::Cut && !began_anew && used <= already_used {
             None
         } else {
-            let state = OldState {
-                etag: self.position.old_etag.clone(),
-                wanted: false,
-            };
+            let state = OldState { etag: self.position.old_etag.clone(), wanted: false };
             Some(position_after(&head, &log[..used], framing, state))
         };
-        Ok(Parcel {
-            payload: log,
-            known_prefix,
-            framing,
-            position,
-            ..self.without_news(&head)
-        })
+        Ok(Parcel { payload: log, known_prefix, framing, position, ..self.without_news(&head) })
     }
 
     /// The node says that there is no log: it is just being rotated, or there
@@ -177,10 +153,7 @@ impl Visit<'_> {
             OldLog::Text { text, etag, head } => Ok(Parcel {
                 known_prefix: self.position.known_prefix(&text, Framing::Log),
                 payload: text,
-                position: Some(Position {
-                    old_etag: etag,
-                    ..Position::default()
-                }),
+                position: Some(Position { old_etag: etag, ..Position::default() }),
                 ..self.without_news(&head)
             }),
             OldLog::Known => Ok(self.without_news(&head)),
@@ -226,10 +199,7 @@ impl Visit<'_> {
     }
 
     fn keeps_last_lines_only(&self) -> bool {
-        self.url
-            .path_segments()
-            .and_then(|mut segments| segments.next_back())
-            == Some("csv.log")
+        self.url.path_segments().and_then(|mut segments| segments.next_back()) == Some("csv.log")
     }
 
     fn note_end(&mut self, end: &End) {
@@ -240,9 +210,9 @@ impl Visit<'_> {
             }
             End::TooSlow => self.oddities.push(Oddity::LogTooSlow),
             End::OutOfTime => self.oddities.push(Oddity::LogOutOfTime),
-            End::OverLimit => self.oddities.push(Oddity::LogTooLarge {
-                limit: self.fetcher.limits.body,
-            }),
+            End::OverLimit => {
+                self.oddities.push(Oddity::LogTooLarge { limit: self.fetcher.limits.body })
+            }
         }
     }
 
@@ -251,16 +221,10 @@ impl Visit<'_> {
         let from = self.from.clone();
         let limits = self.fetcher.limits;
         match end {
-            End::OverLimit => SourceError::TooLarge {
-                from,
-                limit: limits.body,
-            },
+            End::OverLimit => SourceError::TooLarge { from, limit: limits.body },
             End::TooSlow => SourceError::TimedOut {
                 from,
-                what: format!(
-                    "sent less than 1 KB/s for {:.1?} and no whole line",
-                    limits.timeout
-                ),
+                what: format!("sent less than 1 KB/s for {:.1?} and no whole line", limits.timeout),
             },
             End::OutOfTime => SourceError::TimedOut {
                 from,
@@ -271,10 +235,7 @@ impl Visit<'_> {
                 what: format!("the answer broke off after {came} bytes, before a whole line"),
                 cause: Some(cause),
             },
-            End::Whole => SourceError::Refused {
-                from,
-                what: "sent no whole line".into(),
-            },
+            End::Whole => SourceError::Refused { from, what: "sent no whole line".into() },
         }
     }
 
@@ -292,10 +253,7 @@ impl Visit<'_> {
     }
 
     fn refused(&self, what: String) -> SourceError {
-        SourceError::Refused {
-            from: self.from.clone(),
-            what,
-        }
+        SourceError::Refused { from: self.from.clone(), what }
     }
 }
 

@@ -125,6 +125,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unwrap_used, reason = "the lint spares test functions only")]
     fn three_files(folder: &Path) -> (Arc<Path>, Place) {
         let path: Arc<Path> = folder.join("isems.db").into();
         for name in ["isems.db", "isems.db-wal", "isems.db-shm"] {

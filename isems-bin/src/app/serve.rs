@@ -77,7 +77,7 @@ async fn start(
     if parts.api {
         start_api(settings, repo, supervisor, ready).await?;
     }
-    let writer = writer(repo);
+    let writer = writer(settings, repo);
     let nodes = settings.polling.nodes.len();
     if parts.polling && nodes > 0 {
         let source = polling(settings, Schedule::Every, repo).await?;

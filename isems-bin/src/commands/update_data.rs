@@ -26,10 +26,11 @@ pub(super) async fn run(settings: Settings, shutdown: CancellationToken) -> Resu
     let source = app::polling(&settings, Schedule::Once, &repo).await?;
     let round = Round::new(settings.polling.nodes.len());
     let lines = Box::new(round.clone());
-    let (_source, result) = app::polling_intake(&settings, source, app::writer(&repo), lines)
-        .with_patience(PATIENCE)
-        .run(shutdown.clone())
-        .await;
+    let (_source, result) =
+        app::polling_intake(&settings, source, app::writer(&settings, &repo), lines)
+            .with_patience(PATIENCE)
+            .run(shutdown.clone())
+            .await;
     repo.close().await;
     round.finish(result, shutdown.is_cancelled())
 }

@@ -16,9 +16,10 @@ use super::{
     variables::{
         DATABASE_URL, HIDE_INACTIVE_AFTER_DAYS, ISEMS_APP_DIR, ISEMS_COMMIT_INTERVAL,
         ISEMS_CORS_ORIGIN, ISEMS_KEEP_DAYS, ISEMS_KEEP_PER_NODE, ISEMS_LISTEN, ISEMS_LOG,
-        ISEMS_LOG_FORMAT, ISEMS_POLL_CONCURRENCY, ISEMS_POLL_INTERVAL, ISEMS_POLL_TIMEOUT,
-        ISEMS_ROUTER_IPS, ISEMS_TIMEZONE, MQTT_CA_FILE, MQTT_CLIENT_ID, MQTT_PASSWORD_FILE,
-        MQTT_PROTOCOL, MQTT_SERVER, MQTT_TOPICS, SENTRY_DSN, SENTRY_ENVIRONMENT,
+        ISEMS_LOG_FORMAT, ISEMS_NEW_NODES_PER_HOUR, ISEMS_POLL_CONCURRENCY, ISEMS_POLL_INTERVAL,
+        ISEMS_POLL_TIMEOUT, ISEMS_ROUTER_IPS, ISEMS_TIMEZONE, MQTT_CA_FILE, MQTT_CLIENT_ID,
+        MQTT_PASSWORD_FILE, MQTT_PROTOCOL, MQTT_SERVER, MQTT_TOPICS, SENTRY_DSN,
+        SENTRY_ENVIRONMENT,
     },
 };
 
@@ -47,6 +48,7 @@ fn all(from: &mut Reader) -> Option<Settings> {
     let sentry = sentry(from);
     let api = api(from);
     let commit_interval = from.take(ISEMS_COMMIT_INTERVAL, values::duration("0s", "60s"));
+    let new_nodes_per_hour = from.take(ISEMS_NEW_NODES_PER_HOUR, values::whole(1..=u32::MAX));
     let zone = from.take(ISEMS_TIMEZONE, values::time_zone);
     let retention = RetentionPolicy {
         keep_per_node: from.take(ISEMS_KEEP_PER_NODE, values::whole(1..=u32::MAX)),
@@ -62,6 +64,7 @@ fn all(from: &mut Reader) -> Option<Settings> {
         sentry: sentry?,
         api: api?,
         commit_interval: commit_interval?,
+        new_nodes_per_hour: new_nodes_per_hour? as usize,
         zone: zone?,
         retention,
         log: log?,

@@ -40,6 +40,7 @@ pub(crate) const ISEMS_POLL_INTERVAL: &str = "ISEMS_POLL_INTERVAL";
 pub(crate) const ISEMS_POLL_CONCURRENCY: &str = "ISEMS_POLL_CONCURRENCY";
 pub(crate) const ISEMS_POLL_TIMEOUT: &str = "ISEMS_POLL_TIMEOUT";
 pub(crate) const ISEMS_COMMIT_INTERVAL: &str = "ISEMS_COMMIT_INTERVAL";
+pub(crate) const ISEMS_NEW_NODES_PER_HOUR: &str = "ISEMS_NEW_NODES_PER_HOUR";
 pub(crate) const ISEMS_TIMEZONE: &str = "ISEMS_TIMEZONE";
 pub(crate) const ISEMS_KEEP_PER_NODE: &str = "ISEMS_KEEP_PER_NODE";
 pub(crate) const ISEMS_KEEP_DAYS: &str = "ISEMS_KEEP_DAYS";
@@ -109,6 +110,9 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable(ISEMS_COMMIT_INTERVAL, Some("2s"),
         "a duration such as 2s, from 0s to 60s",
         "a lone measurement waits so long for others to share its transaction"),
+    variable(ISEMS_NEW_NODES_PER_HOUR, Some("1000"),
+        "a whole number from 1",
+        "so many nodes that were never heard before are accepted within an hour; what further ones send is rejected, so that invented names fill neither memory nor disk"),
     variable(ISEMS_TIMEZONE, Some("Europe/Berlin"),
         "the name of a time zone, such as Europe/Berlin or UTC",
         "the offset shown in the API's timestamps; also how the old collector's times are read"),

@@ -14,15 +14,9 @@ fn an_address_means_the_routers_log_and_a_url_itself() {
         ("fd00::1", "http://[fd00::1]/ISEMS/ffopenmppt.log"),
         ("::1", "http://[::1]/ISEMS/ffopenmppt.log"),
         ("[fd00::1]", "http://[fd00::1]/ISEMS/ffopenmppt.log"),
-        (
-            "[fd00::1]:8080",
-            "http://[fd00::1]:8080/ISEMS/ffopenmppt.log",
-        ),
+        ("[fd00::1]:8080", "http://[fd00::1]:8080/ISEMS/ffopenmppt.log"),
         ("http://10.0.0.9/csv.log", "http://10.0.0.9/csv.log"),
-        (
-            "https://dach.example/log?n=1",
-            "https://dach.example/log?n=1",
-        ),
+        ("https://dach.example/log?n=1", "https://dach.example/log?n=1"),
         ("HTTP://[fd00::1]:81/x", "http://[fd00::1]:81/x"),
         ("http://10.0.0.1", "http://10.0.0.1/ISEMS/ffopenmppt.log"),
         ("http://10.0.0.1/", "http://10.0.0.1/"),
@@ -85,10 +79,7 @@ fn every_mistake_of_a_list_is_told() {
 #[test]
 fn two_passwords_for_one_node_are_a_mistake() {
     let mistakes = parse_addresses("http://u:eins@h/x http://u:zwei@h/x").unwrap_err();
-    assert_eq!(
-        mistakes[0].to_string(),
-        "`http://h/x` is named twice with different credentials"
-    );
+    assert_eq!(mistakes[0].to_string(), "`http://h/x` is named twice with different credentials");
 }
 
 #[test]
@@ -96,10 +87,7 @@ fn credentials_are_kept_for_the_request_and_never_shown() {
     let node: NodeAddress = "http://anna:geheim@10.0.0.1/x".parse().unwrap();
     assert_eq!(node.url().password(), Some("geheim"));
     let shown = format!("{node} {node:?} {:?}", node.source_id());
-    assert!(
-        !shown.contains("geheim") && !shown.contains("anna"),
-        "{shown}"
-    );
+    assert!(!shown.contains("geheim") && !shown.contains("anna"), "{shown}");
     assert_eq!(node.source_id().as_str(), "http://10.0.0.1/x");
 }
 

@@ -32,28 +32,14 @@ async fn answers_are_used_as_far_as_the_rules_say() {
         ("esp2020_ISEMS_ffopenmppt_log", Framing::Log, 5, true),
         ("esp2021_csv", Framing::Log, 5, true),
         ("external_csv_no_http_headers", Framing::Log, 5, true),
-        (
-            "external_csv_initial_no_http_headers",
-            Framing::Log,
-            0,
-            true,
-        ),
+        ("external_csv_initial_no_http_headers", Framing::Log, 0, true),
         ("router_log_one_line_after_rotation", Framing::Log, 1, true),
         ("router_race_partial_last_line", Framing::Log, 42, true),
-        (
-            "router_race_content_length_cuts_last_line",
-            Framing::Log,
-            42,
-            false,
-        ),
+        ("router_race_content_length_cuts_last_line", Framing::Log, 42, false),
         ("router_log_range", Framing::Cut, 26, false),
     ] {
         let raw = fixture(&format!("http/{name}.raw"));
-        let body = if raw.starts_with(b"HTTP/") {
-            body_of(&raw).to_vec()
-        } else {
-            raw.clone()
-        };
+        let body = if raw.starts_with(b"HTTP/") { body_of(&raw).to_vec() } else { raw.clone() };
         let node = FakeNode::with_log(raw).await;
         let got = poll_once(&node).await.unwrap();
         assert_eq!(got.framing, framing, "{name}");
@@ -105,10 +91,7 @@ async fn an_empty_answer_is_no_news() {
 async fn another_status_is_refused_by_its_name() {
     let location = "HTTP/1.1 302 Found\r\nLocation: http://u:geheim@login/\r\n\r\n";
     for (answer, said) in [
-        (
-            fixture("http/router_race_403.raw"),
-            "answered 403 Forbidden",
-        ),
+        (fixture("http/router_race_403.raw"), "answered 403 Forbidden"),
         (
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
             "answered 503 Service Unavailable",
@@ -185,10 +168,7 @@ async fn an_answer_that_breaks_off_before_its_first_line_is_an_error() {
     answer.truncate(answer.len() - lines(0..4).len() + 50);
     let node = FakeNode::with_log(answer).await;
     let error = poll_once(&node).await.unwrap_err();
-    assert!(
-        matches!(error, SourceError::Unavailable { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, SourceError::Unavailable { .. }), "{error:?}");
     assert!(error.describe().contains("after 50 bytes"), "{error}");
 }
 
@@ -196,10 +176,7 @@ async fn an_answer_that_breaks_off_before_its_first_line_is_an_error() {
 async fn a_connection_closed_without_a_word_is_an_error() {
     let node = FakeNode::with_log("").await;
     let error = poll_once(&node).await.unwrap_err();
-    assert!(
-        matches!(error, SourceError::Unavailable { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, SourceError::Unavailable { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -74,11 +74,7 @@ impl FakeNode {
                 tokio::spawn(serve(stream, Arc::clone(&state)));
             }
         });
-        Self {
-            address,
-            shared,
-            task: task.abort_handle(),
-        }
+        Self { address, shared, task: task.abort_handle() }
     }
 
     /// A node that answers so for its log.
@@ -165,11 +161,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     };
     let path = path_of(&head);
     shared.heads.lock().unwrap().push(head);
-    shared
-        .events
-        .lock()
-        .unwrap()
-        .push(Event::Asked(path.clone()));
+    shared.events.lock().unwrap().push(Event::Asked(path.clone()));
     {
         let mut open = shared.open.lock().unwrap();
         open.0 += 1;
@@ -183,11 +175,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         if index == last {
             // Before the client can know that it has the whole answer.
             shared.open.lock().unwrap().0 -= 1;
-            shared
-                .events
-                .lock()
-                .unwrap()
-                .push(Event::Answered(path.clone()));
+            shared.events.lock().unwrap().push(Event::Answered(path.clone()));
         }
         if matches!(act, Act::Reset) {
             stream.set_zero_linger().unwrap();

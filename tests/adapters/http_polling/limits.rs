@@ -116,37 +116,23 @@ async fn an_endless_body_is_used_up_to_the_limit() {
 
 #[tokio::test]
 async fn an_endless_line_is_an_error() {
-    let acts = vec![
-        Act::Send(endless_head()),
-        Act::Repeat(vec![b'x'; 1000], Duration::ZERO),
-    ];
+    let acts = vec![Act::Send(endless_head()), Act::Repeat(vec![b'x'; 1000], Duration::ZERO)];
     let node = FakeNode::with_log(acts).await;
     let mut settings = settings(&node.address.to_string());
     settings.body_limit = 10_000;
     let error = next(&mut polling(settings)).await.unwrap_err();
-    assert!(
-        matches!(error, SourceError::TooLarge { limit: 10_000, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, SourceError::TooLarge { limit: 10_000, .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn an_endless_head_is_an_error() {
     let acts = vec![
         Act::Send(b"HTTP/1.1 200 OK\r\n".to_vec()),
-        Act::Repeat(
-            b"X-Filler: xxxxxxxxxxxxxxxxxxxxxx\r\n".repeat(50),
-            Duration::ZERO,
-        ),
+        Act::Repeat(b"X-Filler: xxxxxxxxxxxxxxxxxxxxxx\r\n".repeat(50), Duration::ZERO),
     ];
     let node = FakeNode::with_log(acts).await;
-    let error = next(&mut polling(settings(&node.address.to_string())))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, SourceError::Unavailable { .. }),
-        "{error:?}"
-    );
+    let error = next(&mut polling(settings(&node.address.to_string()))).await.unwrap_err();
+    assert!(matches!(error, SourceError::Unavailable { .. }), "{error:?}");
 }
 
 #[tokio::test]

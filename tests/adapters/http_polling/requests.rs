@@ -11,9 +11,7 @@ use super::{
 
 fn headers(request: &str) -> BTreeMap<String, String> {
     let lines = request.lines().skip(1).filter_map(|l| l.split_once(": "));
-    lines
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect()
+    lines.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect()
 }
 
 #[tokio::test]
@@ -27,16 +25,7 @@ async fn a_request_holds_only_what_every_node_understands() {
     let names: Vec<_> = headers(&requests[0]).into_keys().collect();
     assert_eq!(names, ["accept", "connection", "host", "user-agent"]);
     let names: Vec<_> = headers(&requests[1]).into_keys().collect();
-    assert_eq!(
-        names,
-        [
-            "accept",
-            "connection",
-            "host",
-            "if-none-match",
-            "user-agent"
-        ]
-    );
+    assert_eq!(names, ["accept", "connection", "host", "if-none-match", "user-agent"]);
     for request in &requests {
         let headers = headers(request);
         assert_eq!(headers["accept"], "*/*");

@@ -46,10 +46,7 @@ async fn no_more_nodes_than_allowed_are_asked_at_once() {
     let node = FakeNode::start().await;
     // Each answer waits for a second connection: fewer than two at once would
     // never end.
-    let acts = [
-        Act::Meet(Arc::new(Barrier::new(2))),
-        Act::Send(file("1", line(0))),
-    ];
+    let acts = [Act::Meet(Arc::new(Barrier::new(2))), Act::Send(file("1", line(0)))];
     let mut settings = settings(&logs(&node, 6, &acts));
     settings.concurrency = at_most(2);
     let mut source = polling(settings);
@@ -73,11 +70,8 @@ async fn without_calls_reading_stops() {
 #[tokio::test]
 async fn a_cancelled_wait_loses_nothing() {
     let gate = Arc::new(Semaphore::new(0));
-    let node = FakeNode::with_log(vec![
-        Act::Gate(Arc::clone(&gate)),
-        Act::Send(file("1", line(0))),
-    ])
-    .await;
+    let node =
+        FakeNode::with_log(vec![Act::Gate(Arc::clone(&gate)), Act::Send(file("1", line(0)))]).await;
     let mut source = polling(settings(&node.address.to_string()));
     for _ in 0..3 {
         let waited = tokio::time::timeout(Duration::from_millis(20), source.next()).await;
@@ -94,10 +88,7 @@ async fn a_round_never_overlaps_the_next() {
     const NODES: usize = 5;
     const ROUNDS: usize = 2;
     let node = FakeNode::start().await;
-    let acts = [
-        Act::Rest(Duration::from_millis(300)),
-        Act::Send(file("1", line(0))),
-    ];
+    let acts = [Act::Rest(Duration::from_millis(300)), Act::Send(file("1", line(0)))];
     let mut settings = many_rounds(&logs(&node, NODES, &acts));
     // Two at a time: a round takes longer than the interval.
     settings.concurrency = at_most(2);

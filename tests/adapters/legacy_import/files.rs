@@ -14,12 +14,7 @@ use super::{
 
 fn some_rows() -> Vec<OldRow> {
     (0..600)
-        .map(|i| {
-            OldRow::new(
-                "Dach",
-                &format!("2018-06-30 15:{:02}:{:02}", i / 60, i % 60),
-            )
-        })
+        .map(|i| OldRow::new("Dach", &format!("2018-06-30 15:{:02}:{:02}", i / 60, i % 60)))
         .collect()
 }
 
@@ -44,10 +39,7 @@ async fn a_file_at_rest_is_left_as_it_is() {
 async fn a_file_in_wal_mode_at_rest_gets_no_companions() {
     let old = OldDatabase::with_rows(&some_rows()).await;
     let mut connection = old.connect().await;
-    connection
-        .execute("PRAGMA journal_mode = WAL")
-        .await
-        .unwrap();
+    connection.execute("PRAGMA journal_mode = WAL").await.unwrap();
     connection.close().await.unwrap();
     assert_eq!(old.bytes().len(), 1, "the test needs a closed database");
     assert_eq!(rows_of_untouched(&old).await, 600);
@@ -78,10 +70,7 @@ async fn a_change_that_a_crash_interrupted_is_not_imported() {
     }
     drop(writer);
     let journal = format!("{}-journal", crashed.file().display());
-    assert!(
-        fs::metadata(journal).unwrap().len() > 0,
-        "the test needs a journal"
-    );
+    assert!(fs::metadata(journal).unwrap().len() > 0, "the test needs a journal");
 
     // Then the rows are those before it
     assert_eq!(rows_of_untouched(&crashed).await, 600);
@@ -139,10 +128,7 @@ async fn refused(file: &Path) -> ImportError {
     let error = import(file, &repo).await.unwrap_err();
     assert_eq!(repo.rows().len(), 0);
     let text = error.to_string();
-    assert!(
-        text.contains(&*file.to_string_lossy()),
-        "names the file: {text}"
-    );
+    assert!(text.contains(&*file.to_string_lossy()), "names the file: {text}");
     error
 }
 
@@ -198,15 +184,11 @@ async fn a_damaged_file_is_refused_with_the_way_to_salvage_it() {
 async fn what_comes_before_a_damaged_page_is_imported_and_told() {
     const PAGE: usize = 4096;
     const TABLE_LEAF: u8 = 13;
-    let rows: Vec<_> = (0..5_000)
-        .map(|i| OldRow::new("Dach", &format!("2018-06-30 15:16:15.{i:06}")))
-        .collect();
+    let rows: Vec<_> =
+        (0..5_000).map(|i| OldRow::new("Dach", &format!("2018-06-30 15:16:15.{i:06}"))).collect();
     let old = OldDatabase::with_rows(&rows).await;
     let mut bytes = fs::read(old.file()).unwrap();
-    let last_rows = bytes
-        .chunks_mut(PAGE)
-        .rev()
-        .find(|page| page[0] == TABLE_LEAF);
+    let last_rows = bytes.chunks_mut(PAGE).rev().find(|page| page[0] == TABLE_LEAF);
     last_rows.unwrap().fill(0xA5);
     let old = OldDatabase::with_bytes(&bytes);
     let repo = MapRepo::default();

@@ -32,9 +32,7 @@ fn old_row(i: i64, zone: &TimeZone) -> (OldRow, Option<(NodeId, Timestamp)>) {
     let start = utc("2021-03-20T00:00:00Z").as_unix();
     let at = start + i / NODES * INTERVAL + i % NODES;
     let moment = jiff::Timestamp::from_second(at).unwrap();
-    let wall = zone
-        .to_datetime(moment)
-        .strftime("%Y-%m-%d %H:%M:%S.000000");
+    let wall = zone.to_datetime(moment).strftime("%Y-%m-%d %H:%M:%S.000000");
     let (name, garbled) = match i % NODES {
         0 => ("Dächer", "DÃ¤cher"),
         1 => ("Straße 7", "StraÃ\u{9f}e 7"),
@@ -90,9 +88,7 @@ async fn a_hundred_thousand_odd_rows_are_imported_completely_and_twice_with_the_
     let repo = MapRepo::default();
     let mut seen = Vec::new();
     let mut progress = |progress| seen.push(progress);
-    let first = import_legacy(&old.file(), &repo, &zone, utc(NOW), &mut progress)
-        .await
-        .unwrap();
+    let first = import_legacy(&old.file(), &repo, &zone, utc(NOW), &mut progress).await.unwrap();
 
     // Then all that can be known is there, at its true time
     let stored = repo.rows();
@@ -105,22 +101,14 @@ async fn a_hundred_thousand_odd_rows_are_imported_completely_and_twice_with_the_
         "time is not readable",
         "node id holds a percent sign",
     ] {
-        assert_eq!(
-            count(first.not_imported.get(reason)),
-            Some(per_oddity),
-            "{reason}"
-        );
+        assert_eq!(count(first.not_imported.get(reason)), Some(per_oddity), "{reason}");
     }
     for remark in [
         "batteryHealthEstimate is infinite",
         "batteryVoltage is not a number",
         "longitude is not a number",
     ] {
-        assert_eq!(
-            count(first.unknown_values.get(remark)),
-            Some(per_oddity),
-            "{remark}"
-        );
+        assert_eq!(count(first.unknown_values.get(remark)), Some(per_oddity), "{remark}");
     }
     assert_eq!(first.rows, first.imported + first.not_imported_in_all());
     assert_eq!(first.repaired_names.len(), 2);

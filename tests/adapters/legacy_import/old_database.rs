@@ -71,13 +71,9 @@ impl OldRow {
             ("longitude", "13.39051"),
             ("status", "256"),
         ];
-        Self(
-            everyday
-                .map(|(column, sql)| (column, sql.to_owned()))
-                .into(),
-        )
-        .with("nodeId", &quoted(node))
-        .with("timestamp", &quoted(wall_time))
+        Self(everyday.map(|(column, sql)| (column, sql.to_owned())).into())
+            .with("nodeId", &quoted(node))
+            .with("timestamp", &quoted(wall_time))
     }
 
     /// The same row with an SQL literal in a column.
@@ -105,9 +101,7 @@ impl OldDatabase {
     }
 
     pub(super) async fn with_schema(schema: &'static str, rows: &[OldRow]) -> Self {
-        let database = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let database = Self { folder: tempfile::tempdir().unwrap() };
         let mut connection = database.connect().await;
         connection.execute(schema).await.unwrap();
         insert(&mut connection, rows).await;
@@ -117,9 +111,7 @@ impl OldDatabase {
 
     /// A file that is no such database.
     pub(super) fn with_bytes(bytes: &[u8]) -> Self {
-        let database = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let database = Self { folder: tempfile::tempdir().unwrap() };
         fs::write(database.file(), bytes).unwrap();
         database
     }

@@ -69,10 +69,7 @@ async fn a_copy_taken_while_others_write_holds_whole_batches_only() {
         assert_eq!(sound, 1, "copy {copy}");
         SqliteRepo::open(&path).await.unwrap();
     }
-    assert_eq!(
-        i64::try_from(history(&repo, "A").await.len()).unwrap(),
-        BATCH * written
-    );
+    assert_eq!(i64::try_from(history(&repo, "A").await.len()).unwrap(), BATCH * written);
 }
 
 #[tokio::test]
@@ -83,9 +80,7 @@ async fn an_existing_file_is_not_overwritten() {
     std::fs::write(copy.database(), "precious").unwrap();
     let before = copy.contents();
 
-    let error = backup(&place.database(), &copy.database())
-        .await
-        .unwrap_err();
+    let error = backup(&place.database(), &copy.database()).await.unwrap_err();
 
     assert!(matches!(error, RepoError::Foreign { .. }), "{error:?}");
     assert!(error.to_string().contains("exists already"), "{error}");
@@ -114,9 +109,7 @@ async fn a_copy_to_a_missing_folder_says_so_and_leaves_nothing() {
 #[tokio::test]
 async fn there_is_no_copy_of_a_database_that_does_not_exist() {
     let place = Place::new();
-    let error = backup(&place.database(), &place.file("copy.db"))
-        .await
-        .unwrap_err();
+    let error = backup(&place.database(), &place.file("copy.db")).await.unwrap_err();
     assert!(matches!(error, RepoError::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains("no database"), "{error}");
     assert!(place.contents().is_empty());

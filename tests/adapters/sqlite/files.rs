@@ -49,17 +49,10 @@ async fn a_folder_in_place_of_the_file_is_refused() {
 #[tokio::test]
 async fn an_awkward_file_name_is_just_a_name() {
     let place = Place::new();
-    for name in [
-        "with blank.db",
-        "ä?mode=memory#%41.db",
-        "file:x.db",
-        "'q'.db",
-    ] {
+    for name in ["with blank.db", "ä?mode=memory#%41.db", "file:x.db", "'q'.db"] {
         let path = place.file(name);
         let repo = SqliteRepo::open(&path).await.unwrap();
-        repo.store(&batch([measurement("A", 1000, 12.0)]))
-            .await
-            .unwrap();
+        repo.store(&batch([measurement("A", 1000, 12.0)])).await.unwrap();
         repo.close().await;
         let again = SqliteRepo::open(&path).await.unwrap();
         assert_eq!(history(&again, "A").await.len(), 1, "{name}");
@@ -72,9 +65,7 @@ async fn an_awkward_file_name_is_just_a_name() {
 async fn after_closing_the_file_alone_is_the_whole_database() {
     let place = Place::new();
     let repo = place.open().await;
-    repo.store(&batch([measurement("A", 1000, 12.0)]))
-        .await
-        .unwrap();
+    repo.store(&batch([measurement("A", 1000, 12.0)])).await.unwrap();
     history(&repo, "A").await;
 
     repo.close().await;
@@ -95,9 +86,7 @@ async fn a_closed_repository_says_so() {
     repo.close().await;
     for error in [
         reader.latest(None).await.unwrap_err(),
-        repo.store(&batch([measurement("A", 1000, 12.0)]))
-            .await
-            .unwrap_err(),
+        repo.store(&batch([measurement("A", 1000, 12.0)])).await.unwrap_err(),
     ] {
         assert!(matches!(error, RepoError::Unavailable { .. }), "{error:?}");
         assert!(error.to_string().contains("closed"), "{error}");
@@ -130,10 +119,8 @@ async fn a_batch_that_fails_in_its_middle_leaves_nothing() {
         rows,
     };
     let mut whole = batch([]);
-    whole.parts = vec![
-        part((0..200).map(|t| measurement("A", 60 * t, 12.0)).collect()),
-        part(vec![broken]),
-    ];
+    whole.parts =
+        vec![part((0..200).map(|t| measurement("A", 60 * t, 12.0)).collect()), part(vec![broken])];
 
     let error = repo.store(&whole).await.unwrap_err();
 
@@ -151,9 +138,7 @@ async fn a_row_id_is_never_given_again() {
     let place = Place::new();
     let repo = place.open().await;
     let store = async |name: &str| {
-        repo.store(&batch([measurement(name, 1000, 12.0)]))
-            .await
-            .unwrap();
+        repo.store(&batch([measurement(name, 1000, 12.0)])).await.unwrap();
         repo.latest(None).await.unwrap()[0].id
     };
     let first = store("A").await;
@@ -169,10 +154,7 @@ async fn a_batch_of_a_whole_log_is_stored_once() {
     let log = batch((0..3660).map(|line| measurement("A", 1_700_000_000 + 61 * line, 12.0)));
     assert_eq!(repo.store(&log).await.unwrap().parts[0].stored, 3660);
     assert_eq!(repo.store(&log).await.unwrap().parts[0].duplicate, 3660);
-    assert_eq!(
-        number(&place.database(), "SELECT count(*) FROM measurement").await,
-        3660
-    );
+    assert_eq!(number(&place.database(), "SELECT count(*) FROM measurement").await, 3660);
 }
 
 #[tokio::test]
@@ -180,9 +162,7 @@ async fn a_forgotten_node_leaves_no_trace() {
     let place = Place::new();
     let repo = place.open().await;
     let many = (0..2500).map(|t| measurement("A", 60 * t, 12.0));
-    repo.store(&batch(many.chain([measurement("B", 0, 12.0)])))
-        .await
-        .unwrap();
+    repo.store(&batch(many.chain([measurement("B", 0, 12.0)]))).await.unwrap();
 
     assert_eq!(repo.forget(&node("A")).await.unwrap(), 2500);
 
@@ -191,10 +171,6 @@ async fn a_forgotten_node_leaves_no_trace() {
         ("SELECT count(*) FROM node", 1),
         ("SELECT count(*) FROM clock_run", 0),
     ] {
-        assert_eq!(
-            number(&place.database(), statement).await,
-            left,
-            "{statement}"
-        );
+        assert_eq!(number(&place.database(), statement).await, left, "{statement}");
     }
 }

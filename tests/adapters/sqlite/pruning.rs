@@ -28,23 +28,13 @@ fn row() -> impl Strategy<Value = Measurement> {
 }
 
 fn policy() -> impl Strategy<Value = RetentionPolicy> {
-    (
-        proptest::option::of(0..30_u32),
-        proptest::option::of(0..7_u32),
-    )
-        .prop_map(|(keep_per_node, keep_days)| RetentionPolicy {
-            keep_per_node,
-            keep_days,
-        })
+    (proptest::option::of(0..30_u32), proptest::option::of(0..7_u32))
+        .prop_map(|(keep_per_node, keep_days)| RetentionPolicy { keep_per_node, keep_days })
 }
 
 /// What the pure rule says of one node's history, newest first.
 fn judge(policy: &RetentionPolicy, history: &[Measurement]) -> (Vec<Measurement>, NodePrune) {
-    let mut removed = NodePrune {
-        node: history[0].node.clone(),
-        too_many: 0,
-        too_old: 0,
-    };
+    let mut removed = NodePrune { node: history[0].node.clone(), too_many: 0, too_old: 0 };
     let kept = history
         .iter()
         .enumerate()
@@ -77,10 +67,7 @@ async fn prunes_as_the_rule_says(rows: Vec<Measurement>, policy: RetentionPolicy
             continue;
         }
         let (stays, removed) = judge(&policy, &before);
-        let newest_gone = before
-            .iter()
-            .find(|row| !stays.contains(row))
-            .map(|row| row.observed);
+        let newest_gone = before.iter().find(|row| !stays.contains(row)).map(|row| row.observed);
         kept.push((name, stays, newest_gone));
         if removed.too_many + removed.too_old > 0 {
             expected.nodes.push(removed);
@@ -117,17 +104,11 @@ async fn more_rows_than_one_transaction_takes_are_pruned_as_the_rule_says() {
     let rows = |name: &'static str, count: i64| {
         (0..count).map(move |i| measurement(name, NOW.as_unix() - 3600 * i, 12.0))
     };
-    for (keep_per_node, keep_days) in [
-        (Some(700), None),
-        (None, Some(20)),
-        (Some(1500), Some(20)),
-        (Some(200), Some(20)),
-    ] {
+    for (keep_per_node, keep_days) in
+        [(Some(700), None), (None, Some(20)), (Some(1500), Some(20)), (Some(200), Some(20))]
+    {
         let rows = rows("A", 3200).chain(rows("B", 1000)).chain(rows("C", 1));
-        let policy = RetentionPolicy {
-            keep_per_node,
-            keep_days,
-        };
+        let policy = RetentionPolicy { keep_per_node, keep_days };
         prunes_as_the_rule_says(rows.collect(), policy).await;
     }
 }
@@ -136,17 +117,12 @@ async fn more_rows_than_one_transaction_takes_are_pruned_as_the_rule_says() {
 async fn pruning_changes_the_version_of_the_nodes_it_touches_and_no_other() {
     let place = Place::new();
     let repo = place.open().await;
-    let rows = (0..10)
-        .map(|i| measurement("A", 60 * i, 12.0))
-        .chain([measurement("B", 0, 12.0)]);
+    let rows = (0..10).map(|i| measurement("A", 60 * i, 12.0)).chain([measurement("B", 0, 12.0)]);
     repo.store(&batch(rows)).await.unwrap();
     let version = async |name| repo.node_state(&node(name)).await.unwrap().version;
     let before = (version("A").await, version("B").await);
 
-    let policy = RetentionPolicy {
-        keep_per_node: Some(5),
-        keep_days: None,
-    };
+    let policy = RetentionPolicy { keep_per_node: Some(5), keep_days: None };
     repo.prune(&policy, NOW, PruneMode::Apply).await.unwrap();
 
     assert_ne!(version("A").await, before.0);
@@ -161,10 +137,7 @@ async fn intake_goes_on_while_a_large_backlog_is_pruned() {
     let mut import = batch(backlog);
     import.origin = BatchOrigin::Import;
     repo.store(&import).await.unwrap();
-    let policy = RetentionPolicy {
-        keep_per_node: Some(10),
-        keep_days: None,
-    };
+    let policy = RetentionPolicy { keep_per_node: Some(10), keep_days: None };
 
     let mut pruning = repo.prune(&policy, NOW, PruneMode::Apply);
     let mut stored = 0;

@@ -52,9 +52,7 @@ async fn the_import_command_can_be_pasted_whatever_the_file_is_called() {
 async fn a_newer_versions_database_is_refused() {
     let place = Place::new();
     let repo = place.open().await;
-    repo.store(&batch([measurement("A", 1000, 12.0)]))
-        .await
-        .unwrap();
+    repo.store(&batch([measurement("A", 1000, 12.0)])).await.unwrap();
     repo.close().await;
     execute(
         &place.database(),
@@ -112,12 +110,7 @@ async fn another_programs_database_is_refused() {
 
 #[tokio::test]
 async fn what_is_no_database_is_refused_with_the_way_to_salvage() {
-    for bytes in [
-        &b"x"[..],
-        b"NODE;1;0;0;0\n",
-        b"SQLite format 2\0 and more",
-        &[0; 8192],
-    ] {
+    for bytes in [&b"x"[..], b"NODE;1;0;0;0\n", b"SQLite format 2\0 and more", &[0; 8192]] {
         let place = Place::new();
         std::fs::write(place.database(), bytes).unwrap();
 

@@ -17,10 +17,7 @@ async fn two_processes_may_create_the_file_at_the_same_moment() {
     for _ in 0..5 {
         let place = Place::new();
         let (first, second) = tokio::join!(place.open(), place.open());
-        first
-            .store(&batch([measurement("A", 1000, 12.0)]))
-            .await
-            .unwrap();
+        first.store(&batch([measurement("A", 1000, 12.0)])).await.unwrap();
         assert_eq!(history(&second, "A").await.len(), 1);
     }
 }
@@ -58,11 +55,8 @@ async fn two_writers_that_judge_the_same_node_never_overwrite_each_other() {
             loop {
                 let state = repo.node_state(&node("A")).await.unwrap();
                 let mut judged = batch([measurement("A", begin + number, 12.0)]);
-                judged.nodes = vec![NodeUpdate {
-                    node: node("A"),
-                    expected: state.version,
-                    runs: state.runs,
-                }];
+                judged.nodes =
+                    vec![NodeUpdate { node: node("A"), expected: state.version, runs: state.runs }];
                 match repo.store(&judged).await {
                     Ok(_) => break,
                     Err(RepoError::Stale { .. }) => {}
@@ -83,16 +77,11 @@ async fn two_writers_that_judge_the_same_node_never_overwrite_each_other() {
 async fn a_read_that_goes_on_does_not_hold_up_the_writer() {
     let place = Place::new();
     let repo = place.open().await;
-    repo.store(&batch([measurement("A", 1000, 12.0)]))
-        .await
-        .unwrap();
+    repo.store(&batch([measurement("A", 1000, 12.0)])).await.unwrap();
     let mut slow = raw(&place.database()).await;
     let mut reading = slow.begin().await.unwrap();
     let seen = async |reading: &mut sqlx::SqliteConnection| -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM measurement")
-            .fetch_one(reading)
-            .await
-            .unwrap()
+        sqlx::query_scalar("SELECT count(*) FROM measurement").fetch_one(reading).await.unwrap()
     };
     assert_eq!(seen(&mut reading).await, 1);
 
@@ -111,15 +100,10 @@ async fn a_read_that_goes_on_does_not_hold_up_the_writer() {
 async fn a_writer_that_goes_on_does_not_hold_up_reads() {
     let place = Place::new();
     let repo = place.open().await;
-    repo.store(&batch([measurement("A", 1000, 12.0)]))
-        .await
-        .unwrap();
+    repo.store(&batch([measurement("A", 1000, 12.0)])).await.unwrap();
     let mut other = raw(&place.database()).await;
     let mut writing = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    sqlx::query("DELETE FROM measurement")
-        .execute(&mut *writing)
-        .await
-        .unwrap();
+    sqlx::query("DELETE FROM measurement").execute(&mut *writing).await.unwrap();
 
     let reader = repo.reader();
     let latest = tokio::time::timeout(Duration::from_secs(5), reader.latest(None))
@@ -143,9 +127,6 @@ async fn a_writer_waits_for_another_that_is_quick() {
     assert!(futures_util::poll!(&mut store).is_pending());
     writing.rollback().await.unwrap();
 
-    tokio::time::timeout(PATIENCE, store)
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(PATIENCE, store).await.unwrap().unwrap();
     assert_eq!(history(&repo, "A").await.len(), 1);
 }

@@ -117,9 +117,7 @@ impl<'r> Cell<'r> {
                 if text.trim().is_empty() {
                     return Ok(None);
                 }
-                NodeStatus::from_hex(&text)
-                    .map(Some)
-                    .ok_or(Unusable::NotAStatus)
+                NodeStatus::from_hex(&text).map(Some).ok_or(Unusable::NotAStatus)
             }
         }
     }
@@ -205,13 +203,7 @@ mod tests {
         ] {
             assert!(!off.switch(), "{off}");
         }
-        for on in [
-            Cell::Integer(1),
-            Cell::Integer(6),
-            text("6"),
-            text("on"),
-            text("true"),
-        ] {
+        for on in [Cell::Integer(1), Cell::Integer(6), text("6"), text("on"), text("true")] {
             assert!(on.switch(), "{on}");
         }
     }

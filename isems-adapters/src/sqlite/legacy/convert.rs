@@ -66,38 +66,26 @@ struct Skip<'r> {
 
 impl<'r> Skip<'r> {
     fn new(reason: &str, value: Cell<'r>) -> Self {
-        Self {
-            reason: reason.to_owned(),
-            value,
-        }
+        Self { reason: reason.to_owned(), value }
     }
 }
 
 impl<'z> Converter<'z> {
     pub(super) fn new(zone: &'z TimeZone, now: Timestamp) -> Self {
-        Self {
-            times: LocalTimes::new(zone),
-            now,
-            report: ImportReport::default(),
-        }
+        Self { times: LocalTimes::new(zone), now, report: ImportReport::default() }
     }
 
     /// `None` if the row cannot be imported, which the report tells then.
     pub(super) fn convert(&mut self, cells: &Cells<'_>) -> Option<Measurement> {
         self.report.rows += 1;
         let [node_cell, time_cell, revision, firmware, values @ ..] = cells.values;
-        let place = self
-            .node(node_cell)
-            .and_then(|node| Ok((self.time(&node, time_cell)?, node)));
+        let place = self.node(node_cell).and_then(|node| Ok((self.time(&node, time_cell)?, node)));
         let (observed, node) = match place {
             Ok(place) => place,
             Err(skip) => {
-                note(
-                    &mut self.report.not_imported,
-                    skip.reason,
-                    cells.row,
-                    || skip.value.to_string(),
-                );
+                note(&mut self.report.not_imported, skip.reason, cells.row, || {
+                    skip.value.to_string()
+                });
                 return None;
             }
         };
@@ -145,10 +133,8 @@ impl<'z> Converter<'z> {
         }
         let text = cell.text();
         let repaired = text::repair(&text);
-        let node = NodeId::new(repaired.as_deref().unwrap_or(&text)).map_err(|error| Skip {
-            reason: format!("node id {error}"),
-            value: cell,
-        })?;
+        let node = NodeId::new(repaired.as_deref().unwrap_or(&text))
+            .map_err(|error| Skip { reason: format!("node id {error}"), value: cell })?;
         if repaired.is_some() && !self.report.repaired_names.contains_key(&*text) {
             let garbled = text.into_owned();
             self.report.repaired_names.insert(garbled, node.clone());

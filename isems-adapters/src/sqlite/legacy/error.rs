@@ -94,16 +94,10 @@ impl ImportError {
             .map(|code| code & 0xFF);
         match code {
             Some(SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY) => Self::InUse { file },
-            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Damaged {
-                file,
-                done: 0,
-                cause: error.into(),
-            },
-            _ => Self::Unreadable {
-                file,
-                what: "SQLite refused".to_owned(),
-                cause: error.into(),
-            },
+            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => {
+                Self::Damaged { file, done: 0, cause: error.into() }
+            }
+            _ => Self::Unreadable { file, what: "SQLite refused".to_owned(), cause: error.into() },
         }
     }
 

@@ -57,18 +57,14 @@ enum Access {
     Immutable,
     /// By a copy: a log or journal lies beside it, whose content counts, and
     /// which SQLite would work into the file.
-    Copied {
-        beside: PathBuf,
-        suffix: &'static str,
-    },
+    Copied { beside: PathBuf, suffix: &'static str },
 }
 
 impl LegacyFile {
     pub(super) async fn open(file: &Path) -> Result<Self, ImportError> {
         let (file, access) = inspect(file).await?;
-        let options = SqliteConnectOptions::new()
-            .busy_timeout(BUSY_TIMEOUT)
-            .disable_statement_logging();
+        let options =
+            SqliteConnectOptions::new().busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
         let (options, copy) = match access {
             Access::Locked => (options.filename(&file).read_only(true), None),
             Access::Immutable => {
@@ -97,24 +93,13 @@ impl LegacyFile {
             let found = what_else(&tables);
             return Err(ImportError::NotLegacy { file, found });
         }
-        let columns = COLUMNS.map(|column| {
-            if has(column) {
-                format!(r#""{column}""#)
-            } else {
-                "NULL".to_owned()
-            }
-        });
+        let columns = COLUMNS
+            .map(|column| if has(column) { format!(r#""{column}""#) } else { "NULL".to_owned() });
         let select = format!(
             "SELECT rowid, {} FROM measurement WHERE rowid > ? ORDER BY rowid LIMIT {CHUNK}",
             columns.join(", ")
         );
-        Ok(Self {
-            file,
-            connection,
-            select,
-            read_until: i64::MIN,
-            _copy: copy,
-        })
+        Ok(Self { file, connection, select, read_until: i64::MIN, _copy: copy })
     }
 
     /// How many rows there are.
@@ -167,10 +152,7 @@ fn cells(row: &SqliteRow) -> Result<Cells<'_>, sqlx::Error> {
             _ => Cell::Bytes(row.try_get_unchecked(index)?),
         };
     }
-    Ok(Cells {
-        row: row.try_get_unchecked(0)?,
-        values,
-    })
+    Ok(Cells { row: row.try_get_unchecked(0)?, values })
 }
 
 fn what_else(tables: &[String]) -> String {
@@ -185,17 +167,13 @@ fn what_else(tables: &[String]) -> String {
 async fn inspect(file: &Path) -> Result<(PathBuf, Access), ImportError> {
     let failed = |error: io::Error| {
         if error.kind() == io::ErrorKind::NotFound {
-            ImportError::Missing {
-                file: file.to_owned(),
-            }
+            ImportError::Missing { file: file.to_owned() }
         } else {
             unreadable(file, "check who may read it", error)
         }
     };
-    let not_legacy = |found: &str| ImportError::NotLegacy {
-        file: file.to_owned(),
-        found: found.to_owned(),
-    };
+    let not_legacy =
+        |found: &str| ImportError::NotLegacy { file: file.to_owned(), found: found.to_owned() };
     let real = fs::canonicalize(file).await.map_err(failed)?;
     if !fs::metadata(&real).await.map_err(failed)?.is_file() {
         return Err(not_legacy("it is no file"));
@@ -221,11 +199,7 @@ async fn inspect(file: &Path) -> Result<(PathBuf, Access), ImportError> {
             return Ok((real, Access::Copied { beside, suffix }));
         }
     }
-    let access = if mode.ends_with(&[2]) {
-        Access::Immutable
-    } else {
-        Access::Locked
-    };
+    let access = if mode.ends_with(&[2]) { Access::Immutable } else { Access::Locked };
     Ok((real, access))
 }
 
@@ -235,10 +209,7 @@ async fn copy(file: &Path, beside: &Path, suffix: &str) -> Result<(TempDir, Path
         let what = "its copy in the folder for temporary files (TMPDIR names another)";
         unreadable(file, what, error)
     };
-    let folder = tempfile::Builder::new()
-        .prefix("isems-import-")
-        .tempdir()
-        .map_err(failed)?;
+    let folder = tempfile::Builder::new().prefix("isems-import-").tempdir().map_err(failed)?;
     let copy = folder.path().join("old.db");
     for _ in 0..COPY_ATTEMPTS {
         let before = (version(file).await, version(beside).await);
@@ -254,9 +225,7 @@ async fn copy(file: &Path, beside: &Path, suffix: &str) -> Result<(TempDir, Path
         // A journal of another attempt does not fit the file.
         drop(fs::remove_file(with_suffix(&copy, suffix)).await);
     }
-    Err(ImportError::InUse {
-        file: file.to_owned(),
-    })
+    Err(ImportError::InUse { file: file.to_owned() })
 }
 
 /// Copies without the permissions: SQLite must be able to write to the copy.
@@ -280,9 +249,5 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
 }
 
 fn unreadable(file: &Path, what: &str, error: io::Error) -> ImportError {
-    ImportError::Unreadable {
-        file: file.to_owned(),
-        what: what.to_owned(),
-        cause: error.into(),
-    }
+    ImportError::Unreadable { file: file.to_owned(), what: what.to_owned(), cause: error.into() }
 }

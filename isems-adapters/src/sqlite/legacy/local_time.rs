@@ -28,9 +28,7 @@ impl OldTime {
             Cell::Null => None,
             Cell::Integer(seconds) => Some(Self::Unix(seconds)),
             #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
-            Cell::Real(seconds) => seconds
-                .is_finite()
-                .then(|| Self::Unix(seconds.floor() as i64)),
+            Cell::Real(seconds) => seconds.is_finite().then(|| Self::Unix(seconds.floor() as i64)),
             Cell::Bytes(bytes) => wall(bytes.trim_ascii()).map(Self::Wall),
         }
     }
@@ -48,16 +46,7 @@ fn wall(text: &[u8]) -> Option<DateTime> {
         return None;
     }
     let two = |at: usize| i8::try_from(digits(&whole[at..at + 2])?).ok();
-    DateTime::new(
-        digits(&whole[..4])?,
-        two(5)?,
-        two(8)?,
-        two(11)?,
-        two(14)?,
-        two(17)?,
-        0,
-    )
-    .ok()
+    DateTime::new(digits(&whole[..4])?, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?, 0).ok()
 }
 
 /// At most four digits as a number.
@@ -92,10 +81,7 @@ pub(super) struct LocalTimes<'z> {
 
 impl<'z> LocalTimes<'z> {
     pub(super) fn new(zone: &'z TimeZone) -> Self {
-        Self {
-            zone,
-            latest: HashMap::new(),
-        }
+        Self { zone, latest: HashMap::new() }
     }
 
     /// `None` for the ends of the calendar, where UTC may lie beyond it.
@@ -123,10 +109,7 @@ impl<'z> LocalTimes<'z> {
     fn went_back(&mut self, node: &NodeId, wall: DateTime, first_pass: jiff::Timestamp) -> bool {
         let clock_change = self.zone.following(first_pass).next();
         let clock_change = clock_change.map_or(0, |change| change.timestamp().as_second());
-        let latest = self
-            .latest
-            .entry((node.clone(), clock_change))
-            .or_insert(wall);
+        let latest = self.latest.entry((node.clone(), clock_change)).or_insert(wall);
         let went_back = *latest > wall;
         *latest = wall.max(*latest);
         went_back
@@ -167,150 +150,50 @@ mod tests {
     #[test]
     fn summer_and_winter_have_their_offsets() {
         check(&[
-            (
-                "a",
-                "2018-06-30 15:16:15.000000",
-                "2018-06-30T13:16:15Z",
-                Hour::Plain,
-            ),
-            (
-                "a",
-                "2018-12-24T18:00:00",
-                "2018-12-24T17:00:00Z",
-                Hour::Plain,
-            ),
-            (
-                "a",
-                "2020-02-29 23:59:59",
-                "2020-02-29T22:59:59Z",
-                Hour::Plain,
-            ),
-            (
-                "a",
-                "1970-01-01 01:01:39",
-                "1970-01-01T00:01:39Z",
-                Hour::Plain,
-            ),
+            ("a", "2018-06-30 15:16:15.000000", "2018-06-30T13:16:15Z", Hour::Plain),
+            ("a", "2018-12-24T18:00:00", "2018-12-24T17:00:00Z", Hour::Plain),
+            ("a", "2020-02-29 23:59:59", "2020-02-29T22:59:59Z", Hour::Plain),
+            ("a", "1970-01-01 01:01:39", "1970-01-01T00:01:39Z", Hour::Plain),
         ]);
     }
 
     #[test]
     fn the_skipped_hour_in_spring_is_moved_on() {
         check(&[
-            (
-                "a",
-                "2021-03-28 01:59:59",
-                "2021-03-28T00:59:59Z",
-                Hour::Plain,
-            ),
-            (
-                "a",
-                "2021-03-28 02:30:00",
-                "2021-03-28T01:30:00Z",
-                Hour::Skipped,
-            ),
-            (
-                "a",
-                "2021-03-28 03:00:00",
-                "2021-03-28T01:00:00Z",
-                Hour::Plain,
-            ),
+            ("a", "2021-03-28 01:59:59", "2021-03-28T00:59:59Z", Hour::Plain),
+            ("a", "2021-03-28 02:30:00", "2021-03-28T01:30:00Z", Hour::Skipped),
+            ("a", "2021-03-28 03:00:00", "2021-03-28T01:00:00Z", Hour::Plain),
         ]);
     }
 
     #[test]
     fn a_repeated_hour_is_summer_until_the_wall_time_goes_back() {
         check(&[
-            (
-                "a",
-                "2021-10-31 01:59:59",
-                "2021-10-30T23:59:59Z",
-                Hour::Plain,
-            ),
-            (
-                "a",
-                "2021-10-31 02:00:00",
-                "2021-10-31T00:00:00Z",
-                Hour::Summer,
-            ),
-            (
-                "a",
-                "2021-10-31 02:59:00",
-                "2021-10-31T00:59:00Z",
-                Hour::Summer,
-            ),
-            (
-                "a",
-                "2021-10-31 02:00:30",
-                "2021-10-31T01:00:30Z",
-                Hour::Winter,
-            ),
-            (
-                "a",
-                "2021-10-31 02:58:30",
-                "2021-10-31T01:58:30Z",
-                Hour::Winter,
-            ),
-            (
-                "a",
-                "2021-10-31 02:59:30",
-                "2021-10-31T00:59:30Z",
-                Hour::Summer,
-            ),
-            (
-                "a",
-                "2021-10-31 03:00:00",
-                "2021-10-31T02:00:00Z",
-                Hour::Plain,
-            ),
+            ("a", "2021-10-31 01:59:59", "2021-10-30T23:59:59Z", Hour::Plain),
+            ("a", "2021-10-31 02:00:00", "2021-10-31T00:00:00Z", Hour::Summer),
+            ("a", "2021-10-31 02:59:00", "2021-10-31T00:59:00Z", Hour::Summer),
+            ("a", "2021-10-31 02:00:30", "2021-10-31T01:00:30Z", Hour::Winter),
+            ("a", "2021-10-31 02:58:30", "2021-10-31T01:58:30Z", Hour::Winter),
+            ("a", "2021-10-31 02:59:30", "2021-10-31T00:59:30Z", Hour::Summer),
+            ("a", "2021-10-31 03:00:00", "2021-10-31T02:00:00Z", Hour::Plain),
         ]);
     }
 
     #[test]
     fn only_the_second_pass_alone_reads_as_summer() {
         check(&[
-            (
-                "a",
-                "2021-10-31 02:10:00",
-                "2021-10-31T00:10:00Z",
-                Hour::Summer,
-            ),
-            (
-                "a",
-                "2021-10-31 02:20:00",
-                "2021-10-31T00:20:00Z",
-                Hour::Summer,
-            ),
+            ("a", "2021-10-31 02:10:00", "2021-10-31T00:10:00Z", Hour::Summer),
+            ("a", "2021-10-31 02:20:00", "2021-10-31T00:20:00Z", Hour::Summer),
         ]);
     }
 
     #[test]
     fn nodes_and_years_do_not_influence_each_other() {
         check(&[
-            (
-                "a",
-                "2021-10-31 02:50:00",
-                "2021-10-31T00:50:00Z",
-                Hour::Summer,
-            ),
-            (
-                "b",
-                "2021-10-31 02:10:00",
-                "2021-10-31T00:10:00Z",
-                Hour::Summer,
-            ),
-            (
-                "a",
-                "2022-10-30 02:10:00",
-                "2022-10-30T00:10:00Z",
-                Hour::Summer,
-            ),
-            (
-                "a",
-                "2021-10-31 02:10:00",
-                "2021-10-31T01:10:00Z",
-                Hour::Winter,
-            ),
+            ("a", "2021-10-31 02:50:00", "2021-10-31T00:50:00Z", Hour::Summer),
+            ("b", "2021-10-31 02:10:00", "2021-10-31T00:10:00Z", Hour::Summer),
+            ("a", "2022-10-30 02:10:00", "2022-10-30T00:10:00Z", Hour::Summer),
+            ("a", "2021-10-31 02:10:00", "2021-10-31T01:10:00Z", Hour::Winter),
         ]);
     }
 

@@ -68,14 +68,7 @@ pub(super) fn note(
     row: i64,
     found: impl FnOnce() -> String,
 ) {
-    notes
-        .entry(key)
-        .or_insert_with(|| Noted {
-            count: 0,
-            row,
-            found: found(),
-        })
-        .count += 1;
+    notes.entry(key).or_insert_with(|| Noted { count: 0, row, found: found() }).count += 1;
 }
 
 impl fmt::Display for ImportReport {

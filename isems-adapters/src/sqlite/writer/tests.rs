@@ -1,5 +1,10 @@
 //! What becomes of rows when the file is touched while it is in use.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lint spares test functions, but not the helpers beside them"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
