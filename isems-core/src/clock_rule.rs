@@ -24,11 +24,11 @@ const STEP_BACK: i64 = 60;
 const USUAL_INTERVAL: i64 = 61;
 
 /// By so much `Date` may differ from a run's offset, in seconds.
-const OFFSET_TOLERANCE: i64 = 60;
+const OFFSET_TOLERANCE: u64 = 60;
 
 /// The same for lines that are believed as reported, in seconds; also the least
 /// difference between `Date` and our clock that is corrected.
-const CLOCK_TOLERANCE: i64 = 300;
+const CLOCK_TOLERANCE: u64 = 300;
 
 /// What a delivery tells of time.
 #[derive(Clone, Copy, Debug)]
@@ -192,14 +192,16 @@ fn fits(
     let agrees = circumstances
         .sender_offset()
         .filter(|_| next.is_none())
-        .is_none_or(|offset| (offset - run.offset).abs() <= tolerance);
+        .is_none_or(|offset| offset.abs_diff(run.offset) <= tolerance);
     newest <= circumstances.arrival.plus(TOLERATED_LEAD) && agrees
 }
 
 fn begin(reported: &[Timestamp], next: Option<Next>, circumstances: &Circumstances) -> Fate {
     let newest = newest(reported);
     let (offset, basis) = match next {
-        None => match circumstances.sender_offset().filter(|offset| offset.abs() > CLOCK_TOLERANCE)
+        None => match circumstances
+            .sender_offset()
+            .filter(|offset| offset.unsigned_abs() > CLOCK_TOLERANCE)
         {
             Some(offset) => (offset, Basis::Corrected),
             None if circumstances.is_possible(newest) => (0, Basis::Node),
@@ -216,7 +218,7 @@ fn begin(reported: &[Timestamp], next: Option<Next>, circumstances: &Circumstanc
                 let interval =
                     median_interval(reported).or(next.interval).unwrap_or(USUAL_INTERVAL);
                 let last = reported.last().copied().unwrap_or_default();
-                (next.first_observed.since(last) - interval, Basis::Corrected)
+                (next.first_observed.since(last).saturating_sub(interval), Basis::Corrected)
             }
         }
     };

@@ -92,7 +92,7 @@ impl Collector {
         if self.own_clock.newest_arrival().is_none() {
             self.own_clock.note_arrival(self.repo.newest_arrival().await?);
         }
-        let parsed: Vec<Parsed> = deliveries.iter().map(Parsed::of).collect();
+        let parsed = self.parse(deliveries).await?;
         for (delivery, parsed) in deliveries.iter().zip(&parsed) {
             self.own_clock.hear(delivery, parsed);
         }
@@ -179,6 +179,21 @@ impl Collector {
                 }
             }
         }
+    }
+
+    /// Reads deliveries beyond what they held before, if that is still there.
+    async fn parse(&self, deliveries: &[Delivery]) -> Result<Vec<Parsed>, RepoError> {
+        let mut desk = Desk::new(&*self.repo, None, &self.new_nodes);
+        let mut all = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let parsed = Parsed::of(delivery);
+            let holds = match parsed.context() {
+                Some((node, line)) => desk.holds(node, line).await?,
+                None => true,
+            };
+            all.push(if holds { parsed } else { Parsed::whole(delivery) });
+        }
+        Ok(all)
     }
 
     /// Judges all deliveries by the present state of their nodes.

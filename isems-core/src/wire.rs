@@ -44,8 +44,8 @@ pub enum RejectReason {
     /// The named field is not a number.
     #[error("{0} is not a number")]
     Number(&'static str),
-    /// The named text field holds a control character.
-    #[error("{0} holds a control character")]
+    /// The named text field holds something else.
+    #[error("{0} is not a text")]
     Text(&'static str),
     /// Field 19 is not one to four hex digits.
     #[error("the status is not a hexadecimal number of up to four digits")]

@@ -75,6 +75,22 @@ impl<'a> Desk<'a> {
         (changed.map(update).collect(), self.coming_up)
     }
 
+    /// Whether a line that a source believes stored is so, or was pruned. It is
+    /// not if the repository was replaced or the node forgotten meanwhile.
+    pub(super) async fn holds(
+        &mut self,
+        node: &NodeId,
+        line: &[LogLine],
+    ) -> Result<bool, RepoError> {
+        let state = self.file(node).await?;
+        let was_pruned = |run: &ClockRun| {
+            let observed = line.iter().map(|line| line.reported.plus(run.offset)).max();
+            state.pruned_until >= observed
+        };
+        let known = self.recognise(node, &state, line, None).await?;
+        Ok(known.iter().all(Option::is_some) || state.runs.iter().any(was_pruned))
+    }
+
     /// Whether a node may be stored: it is known, or not too many are new.
     fn is_welcome(&mut self, node: &NodeId, state: &NodeState, arrival: Timestamp) -> bool {
         if state.version == 0 && !self.new_nodes.may_come(node, &self.coming_up) {

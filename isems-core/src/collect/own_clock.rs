@@ -66,11 +66,14 @@ impl fmt::Display for Doubt {
 }
 
 impl Doubt {
-    /// The best guess of the present, where our clock shows `now`.
+    /// The best guess of the present, where our clock shows `now`. Rather too
+    /// early than too late: a time in the future would make a node look alive
+    /// for as long.
     pub(super) fn best_guess(&self, now: Timestamp) -> Timestamp {
         match self {
             Self::BeforeBuild { built } => *built,
-            Self::BeforeNewestArrival { newest } => *newest,
+            // Perhaps it was the earlier clock that was wrong.
+            Self::BeforeNewestArrival { .. } => now,
             Self::NodesDisagree { ahead, .. } => now.plus(*ahead),
         }
     }
@@ -139,7 +142,7 @@ impl OwnClock {
         let mut ahead: Vec<i64> = self.opinions.values().map(|opinion| opinion.ahead).collect();
         ahead.sort_unstable();
         let of = |first: usize| {
-            ahead[first..].partition_point(|other| *other - ahead[first] <= AGREEMENT)
+            ahead[first..].partition_point(|other| other.saturating_sub(ahead[first]) <= AGREEMENT)
         };
         let (first, nodes) =
             (0..ahead.len()).map(|first| (first, of(first))).max_by_key(|(_, nodes)| *nodes)?;

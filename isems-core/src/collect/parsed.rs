@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Delivery, Format, Framing, NodeId, Sample, Timestamp,
+    Delivery, Format, NodeId, Sample, Timestamp,
     wire::{
         Reading, RejectReason, Rejected, csv_log, csv_topic_names, status_json, telemetry_json,
     },
@@ -39,10 +39,26 @@ pub(super) struct Message {
 }
 
 impl Parsed {
+    /// Reads a delivery beyond its known prefix.
     pub(super) fn of(delivery: &Delivery) -> Self {
+        Self::beyond(delivery, delivery.known_prefix.min(delivery.payload.len()))
+    }
+
+    /// Reads all of a delivery.
+    pub(super) fn whole(delivery: &Delivery) -> Self {
+        Self::beyond(delivery, 0)
+    }
+
+    /// What stands for the known prefix: it is stored if this is.
+    pub(super) fn context(&self) -> Option<(&NodeId, &[LogLine])> {
+        let (node, lines) = self.logs.first()?;
+        lines.first().filter(|line| line.context).map(|_| (node, &lines[..1]))
+    }
+
+    fn beyond(delivery: &Delivery, prefix: usize) -> Self {
         let mut parsed = Self::default();
         match delivery.format {
-            Format::CsvLog => parsed.read_log(delivery),
+            Format::CsvLog => parsed.read_log(delivery, prefix),
             Format::TelemetryJson => parsed.read_telemetry(delivery),
             Format::StatusJson => match status_json::parse(&delivery.payload) {
                 Ok(reading) => parsed.add(reading, false),
@@ -61,13 +77,9 @@ impl Parsed {
             .collect()
     }
 
-    fn read_log(&mut self, delivery: &Delivery) {
-        let (prefix, news) =
-            delivery.payload.split_at(delivery.known_prefix.min(delivery.payload.len()));
-        if let Some(context) = last_line(prefix).and_then(|line| match csv_log::parse_line(line) {
-            Ok(csv_log::Line::Reading(reading)) => Some(reading),
-            _ => None,
-        }) {
+    fn read_log(&mut self, delivery: &Delivery, prefix: usize) {
+        let (prefix, news) = delivery.payload.split_at(prefix);
+        if let Some(context) = last_reading(prefix) {
             self.add(context, true);
         }
         let log = csv_log::parse(news, delivery.framing);
@@ -76,7 +88,7 @@ impl Parsed {
         for reading in log.readings {
             match &delivery.topic {
                 Some(topic) if !csv_topic_names(topic, &reading.node) => {
-                    let line = csv_log::format_line(&reading);
+                    let line = format!("{topic}: {}", csv_log::format_line(&reading));
                     self.reject(0, RejectReason::NodeMismatch, line.as_bytes());
                 }
                 _ => self.add(reading, false),
@@ -118,11 +130,13 @@ impl Parsed {
     }
 }
 
-/// The last line of a prefix that ends with a line.
-fn last_line(prefix: &[u8]) -> Option<&[u8]> {
-    let prefix = prefix.strip_suffix(b"\n").unwrap_or(prefix);
-    let line = prefix.rsplit(|&b| b == b'\n').next()?;
-    // Framing of a prefix plays no role: it was used whole.
-    debug_assert_eq!(csv_log::used_len(line, Framing::Whole), line.len());
-    (!line.is_empty()).then_some(line)
+/// The last line of a prefix that is a reading; a few that are not are passed
+/// over.
+fn last_reading(prefix: &[u8]) -> Option<Reading> {
+    const PASSED_OVER: usize = 20;
+    let lines = prefix.rsplit(|&b| b == b'\n').take(PASSED_OVER);
+    lines.into_iter().find_map(|line| match csv_log::parse_line(line) {
+        Ok(csv_log::Line::Reading(reading)) => Some(reading),
+        _ => None,
+    })
 }

@@ -16,10 +16,6 @@ use std::collections::BTreeMap;
 use super::{Reading, RejectReason, Rejected, number, text};
 use crate::{Framing, NodeId, NodeStatus, Sample, Timestamp};
 
-/// The most that a whole number of seconds can sensibly be: beyond it lies no
-/// date of any calendar, and below it no sum of two times overflows.
-const MAX_SECONDS: i64 = 1_000_000_000_000_000;
-
 /// A line with the right number of fields holds at least so many separators.
 const SEPARATORS: usize = 17;
 
@@ -148,8 +144,8 @@ pub fn parse_line(bytes: &[u8]) -> Result<Line, RejectReason> {
         number::parse_coordinate(fields[at], limit).map_err(|_| RejectReason::Number(name))
     };
     let sample = Sample {
-        revision: plain_text(fields[1], "isemsRevision")?,
-        firmware: plain_text(fields[3], "openMPPTFirmwareVersion")?,
+        revision: text::tidy(fields[1]),
+        firmware: text::tidy(fields[3]),
         time_to_shutdown: number(4, "timeToShutdown")?,
         power_save: fields[5].trim() != "0",
         open_circuit_voltage: number(6, "openCircuitVoltage")?,
@@ -211,15 +207,7 @@ fn without_cr(line: &[u8]) -> &[u8] {
 fn parse_seconds(field: &str) -> Option<Timestamp> {
     let digits = field.trim();
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    let seconds: i64 = plain.then(|| digits.parse().ok())??;
-    (seconds <= MAX_SECONDS).then_some(Timestamp::from_unix(seconds))
-}
-
-fn plain_text(field: &str, name: &'static str) -> Result<String, RejectReason> {
-    if field.chars().any(char::is_control) {
-        return Err(RejectReason::Text(name));
-    }
-    Ok(field.trim().to_owned())
+    plain.then(|| digits.parse().ok())?.map(Timestamp::from_unix)
 }
 
 /// Whether a line could be meant as one of a log, right or wrong.

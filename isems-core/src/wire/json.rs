@@ -71,10 +71,7 @@ pub(super) fn string(
 ) -> Result<String, RejectReason> {
     match object.get(key) {
         None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) if text.chars().any(char::is_control) => {
-            Err(RejectReason::Text(name))
-        }
-        Some(Value::String(text)) => Ok(text.trim().to_owned()),
+        Some(Value::String(text)) => Ok(text::tidy(text)),
         Some(Value::Number(number)) => Ok(number.to_string()),
         Some(_) => Err(RejectReason::Text(name)),
     }

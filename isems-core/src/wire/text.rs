@@ -10,3 +10,13 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
         Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0,
     }
 }
+
+/// A text field without surrounding blanks and control characters, which are
+/// traces of torn memory and mean nothing.
+pub(super) fn tidy(field: &str) -> String {
+    field
+        .trim_matches(|c: char| c.is_whitespace() || c.is_control())
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect()
+}

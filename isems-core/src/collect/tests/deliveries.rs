@@ -87,6 +87,34 @@ fn a_known_prefix_is_neither_looked_at_nor_counted_again() {
 }
 
 #[test]
+fn a_known_prefix_that_the_repository_does_not_hold_is_read_again() {
+    let mut world = World::new();
+    let first = [line("A", T, 12.0), line("A", T + 61, 12.1), "trash;\n".into()].concat();
+    world.take(delivery("s", first.as_bytes(), T + 70));
+    // As after the database was moved away, or restored from a backup.
+    block_on(world.repo.forget(&NodeId::new("A").unwrap())).unwrap();
+    let grown = first.clone() + &line("A", T + 122, 12.2);
+    let known = Delivery { known_prefix: first.len(), ..delivery("s", grown.as_bytes(), T + 130) };
+    assert_eq!(world.take(known.clone()).tally.stored, 3);
+    assert_eq!(world.take(known).tally, Tally { duplicate: 1, ..Tally::default() });
+}
+
+#[test]
+fn a_known_prefix_that_was_pruned_is_not_read_again() {
+    let mut world = World::new();
+    let first: String = (0..5).map(|n| line("A", T + n * 61, 12.0)).collect();
+    world.take(delivery("s", first.as_bytes(), T + 300));
+    // A later line by another way makes all of the log old.
+    world.take(delivery("other", line("A", T + 600, 12.5).as_bytes(), T + 600));
+    let policy = crate::RetentionPolicy { keep_per_node: Some(1), keep_days: None };
+    let now = Timestamp::from_unix(T + 700);
+    block_on(world.repo.prune(&policy, now, crate::PruneMode::Apply)).unwrap();
+    let grown = first.clone() + &line("A", T + 661, 12.2);
+    let known = Delivery { known_prefix: first.len(), ..delivery("s", grown.as_bytes(), T + 700) };
+    assert_eq!(world.take(known).tally, Tally { stored: 1, ..Tally::default() });
+}
+
+#[test]
 fn an_answer_without_news_only_tells_that_the_source_lives() {
     let mut world = World::new();
     world.take(delivery("s", b"", T));
@@ -178,6 +206,16 @@ fn a_clock_of_ours_that_was_set_back_is_doubted() {
 }
 
 #[test]
+fn a_clock_of_ours_that_once_ran_ahead_makes_no_node_look_alive_for_longer() {
+    let mut world = World::new();
+    let year = 31_536_000;
+    world.take(delivery("s", line("A", T + year, 12.0).as_bytes(), T + year));
+    // Now it is right, and a node without a clock is heard.
+    world.take(delivery("s", line("B", 129, 12.0).as_bytes(), T));
+    assert_eq!(world.history("B")[0].observed, Timestamp::from_unix(T));
+}
+
+#[test]
 fn a_clock_of_ours_from_before_the_program_was_built_is_doubted() {
     let mut world = World::new();
     let report = world.take(delivery("s", line("A", T, 12.0).as_bytes(), 0));
@@ -222,4 +260,23 @@ fn only_so_many_nodes_may_come_up_within_an_hour() {
     assert_eq!(world.take(hello("C", T + 3_600)).tally.stored, 0);
     assert_eq!(world.take(hello("B", T + 3_600)).tally.stored, 1, "known nodes go on");
     assert_eq!(world.take(hello("C", T + 3_661)).tally.stored, 1, "an hour later");
+}
+
+#[test]
+fn no_reported_time_is_too_large_to_be_stored() {
+    let mut world = World::new();
+    let log = [line("A", i64::MAX, 12.0), line("A", 0, 12.1), line("A", T, 12.2)].concat();
+    let report = world.take(Delivery {
+        sender_clock: Some(Timestamp::from_unix(T)),
+        ..delivery("s", log.as_bytes(), T + 5)
+    });
+    assert_eq!(report.tally.stored, 3);
+    assert!(
+        world
+            .history("A")
+            .iter()
+            .all(|row| row.observed.since(Timestamp::from_unix(T)).abs() < 300)
+    );
+    let again = world.take(delivery("s", line("A", i64::MAX, 12.3).as_bytes(), T + 70));
+    assert_eq!(again.tally.stored, 1);
 }
