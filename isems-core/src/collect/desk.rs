@@ -249,7 +249,9 @@ impl<'a> Desk<'a> {
                     known[line].get_or_insert(index);
                 }
             }
-            if rest_continues(&known, lines, run) {
+            // An earlier stretch ended before this delivery: what follows its
+            // known lines is rather known under an older run.
+            if next.is_none() && rest_continues(&known, lines, run) {
                 break;
             }
         }

@@ -180,6 +180,15 @@ fn the_first_line_of_another_boot_is_stored_though_it_looks_the_same() {
 }
 
 #[test]
+fn two_boots_that_begin_alike_in_one_log_are_stored_once() {
+    let mut world = World::new();
+    let log = [0, 512, 0].map(|reported| line("A", reported, 12.0)).concat();
+    assert_eq!(world.take(delivery("A", log.as_bytes(), T)).tally.stored, 3);
+    let again = world.take(delivery("A", log.as_bytes(), T)).tally;
+    assert_eq!((again.stored, again.duplicate), (0, 3));
+}
+
+#[test]
 fn a_clock_of_ours_that_most_nodes_contradict_corrects_nothing() {
     let mut world = World::new();
     let ahead = 86_400;
