@@ -1,11 +1,11 @@
 //! The books that a repository keeps beside its rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Basis, Batch, BatchOrigin, ClockRun, KnownTelemetry, Measurement, NodeId, NodeState,
-    NodeVersion, PartReport, ReadPosition, RepoError, Reported, SourceId, SourceSummary,
-    StoreReport, Timestamp,
+    Basis, Batch, BatchOrigin, Bucket, ClockRun, HOUR, HistoryRange, KnownTelemetry, Measurement,
+    NodeId, NodeState, NodeVersion, PartReport, ReadPosition, RepoError, Reported, SourceId,
+    SourceSummary, StoreReport, Timestamp, roll_up,
 };
 
 /// Node states, sources and read positions in memory, by the rules of the port.
@@ -22,8 +22,21 @@ pub struct Ledger {
 #[derive(Clone, Debug, Default)]
 struct Page {
     version: NodeVersion,
+    hours: BTreeMap<Timestamp, Bucket>,
+    /// Hours from which measurements were pruned.
+    closed: BTreeSet<Timestamp>,
     runs: Vec<ClockRun>,
     pruned_until: Option<Timestamp>,
+}
+
+impl Page {
+    fn roll_up(&mut self, row: &Measurement, origin: BatchOrigin) {
+        let hour = row.observed.floor_to(HOUR);
+        // What an import brings back may have been counted before it was pruned.
+        if origin == BatchOrigin::Intake || !self.closed.contains(&hour) {
+            self.hours.entry(hour).or_insert_with(|| Bucket::empty(hour)).add(&row.sample);
+        }
+    }
 }
 
 /// What a shelf of rows says when a row is put on it.
@@ -66,6 +79,7 @@ impl Ledger {
                     self.touch(&row.node).pruned_until.is_some_and(|until| row.observed <= until);
                 match put(row, batch.origin == BatchOrigin::Import || !expired) {
                     Put::Inserted => {
+                        self.touch(&row.node).roll_up(row, batch.origin);
                         counts.stored += 1;
                         counts.retimed += u64::from(row.basis != Basis::Node);
                         self.newest_arrival = self.newest_arrival.max(row.received);
@@ -88,11 +102,36 @@ impl Ledger {
         Ok(report)
     }
 
-    /// Books that rows of a node were pruned, the newest of them observed at
-    /// `until`.
-    pub fn note_pruned(&mut self, node: &NodeId, until: Timestamp) {
+    /// Books that measurements of a node were pruned, which were observed at
+    /// these times.
+    pub fn note_pruned(&mut self, node: &NodeId, observed: impl IntoIterator<Item = Timestamp>) {
         let page = self.touch(node);
-        page.pruned_until = page.pruned_until.max(Some(until));
+        for time in observed {
+            page.pruned_until = page.pruned_until.max(Some(time));
+            page.closed.insert(time.floor_to(HOUR));
+        }
+    }
+
+    /// The rollups of a node whose hours begin within `range`, oldest first.
+    #[must_use]
+    pub fn rollups(&self, node: &NodeId, range: HistoryRange) -> Vec<Bucket> {
+        let hours = self.nodes.get(node).into_iter().flat_map(|page| page.hours.values());
+        hours.filter(|hour| range.contains(hour.begin)).cloned().collect()
+    }
+
+    /// Makes the rollups of a node anew from its `measurements`; the hours from
+    /// which some were pruned keep theirs.
+    pub fn rebuild_rollups<'a>(
+        &mut self,
+        node: &NodeId,
+        measurements: impl IntoIterator<Item = &'a Measurement>,
+    ) {
+        let page = self.touch(node);
+        for hour in roll_up(measurements, HOUR) {
+            if !page.closed.contains(&hour.begin) {
+                page.hours.insert(hour.begin, hour);
+            }
+        }
     }
 
     /// Removes the page of a node.

@@ -63,8 +63,11 @@
 //! `source_suite` for sources. [`MemoryRepo`] is the shortest complete example.
 
 mod activity;
+mod bucket;
+mod checks;
 pub mod clock_rule;
 mod collect;
+mod field;
 mod ledger;
 mod measurement;
 mod memory;
@@ -78,7 +81,10 @@ pub mod time;
 pub mod wire;
 
 pub use activity::ActivityRule;
+pub use bucket::{Bucket, Buckets, HOUR, Spread, roll_up};
+pub use checks::{Check, Level, checks};
 pub use collect::{Collector, DeliveryReport, Doubt, Note};
+pub use field::Field;
 pub use ledger::{Ledger, Put};
 pub use measurement::{
     Basis, Measurement, NodeId, NodeIdError, Reported, RowId, Sample, StoredMeasurement,
@@ -87,8 +93,9 @@ pub use memory::MemoryRepo;
 pub use ports::{
     Batch, BatchOrigin, BoxError, ClockRun, Delivery, Format, Framing, HistoryRange,
     KnownTelemetry, MeasurementReader, MeasurementRepo, NodePrune, NodeSource, NodeState,
-    NodeUpdate, NodeVersion, PartReport, PruneMode, PruneReport, ReadPosition, Receipt, RepoError,
-    SourceError, SourceId, SourceKind, SourcePart, SourceSummary, SourceUpdate, StoreReport, Tally,
+    NodeUpdate, NodeVersion, Pages, PartReport, PruneMode, PruneReport, ReadPosition, Receipt,
+    RepoError, SourceError, SourceId, SourceKind, SourcePart, SourceSummary, SourceUpdate,
+    StoreReport, Tally,
 };
 pub use query::{Nodes, Query};
 pub use retention::{Removal, RetentionPolicy, SortedOut};

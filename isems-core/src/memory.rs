@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    Batch, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId, NodeState, PruneMode,
-    PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, RowId, SourceId, SourceSummary,
-    StoreReport, StoredMeasurement, Timestamp,
+    Batch, Bucket, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId, NodeState,
+    PruneMode, PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, RowId, SourceId,
+    SourceSummary, StoreReport, StoredMeasurement, Timestamp,
 };
 
 /// Keeps measurements for as long as it lives. For tests, demonstrations, and
@@ -67,6 +67,10 @@ impl MeasurementReader for MemoryRepo {
         Ok(within.take(limit).cloned().collect())
     }
 
+    async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
+        Ok(self.locked().ledger.rollups(node, range))
+    }
+
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
         Ok(self.locked().ledger.sources())
     }
@@ -117,13 +121,21 @@ impl MeasurementRepo for MemoryRepo {
             let Some(sorted) = policy.sort_out(node, history, now) else { continue };
             report.nodes.push(sorted.report);
             if mode == PruneMode::Apply {
-                ledger.note_pruned(node, sorted.gone[0].0);
+                ledger.note_pruned(node, sorted.gone.iter().map(|key| key.0));
                 for key in sorted.gone {
                     shelf.remove(&key);
                 }
             }
         }
         Ok(report)
+    }
+
+    async fn rebuild_rollups(&self, node: &NodeId) -> Result<(), RepoError> {
+        let Contents { ledger, shelves, .. } = &mut *self.locked();
+        if let Some(shelf) = shelves.get(node) {
+            ledger.rebuild_rollups(node, shelf.values().map(|row| &row.measurement));
+        }
+        Ok(())
     }
 
     async fn forget(&self, node: &NodeId) -> Result<u64, RepoError> {

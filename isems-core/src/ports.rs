@@ -2,6 +2,7 @@
 
 mod measurement_repo;
 mod node_source;
+mod pages;
 
 pub use measurement_repo::{
     Batch, BatchOrigin, ClockRun, HistoryRange, KnownTelemetry, MeasurementReader, MeasurementRepo,
@@ -11,6 +12,8 @@ pub use measurement_repo::{
 pub use node_source::{
     Delivery, Format, Framing, NodeSource, ReadPosition, Receipt, SourceError, SourceId, SourceKind,
 };
+
+pub use pages::Pages;
 
 /// A cause that an adapter hands on without naming its type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

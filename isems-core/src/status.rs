@@ -54,6 +54,12 @@ impl NodeStatus {
         self.0 & other.0 == other.0
     }
 
+    /// The bits that are set here or in `other`.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// One to four hex digits of either case with optional `0x`, surrounding
     /// blanks ignored; `None` for anything else.
     ///

@@ -31,10 +31,17 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds))
     }
 
+    /// The last moment not after this one that is a multiple of `step` seconds
+    /// from the epoch.
+    #[must_use]
+    pub const fn floor_to(self, step: i64) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(step)))
+    }
+
     /// The first moment of the UTC day that this moment lies in.
     #[must_use]
     pub const fn start_of_day(self) -> Self {
-        Self(self.0.saturating_sub(self.0.rem_euclid(DAY)))
+        self.floor_to(DAY)
     }
 
     /// Seconds from `earlier` to this moment; negative if `earlier` is later.

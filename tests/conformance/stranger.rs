@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId, NodeState, PruneMode,
-    PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary,
+    Batch, Bucket, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId, NodeState,
+    PruneMode, PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary,
     StoreReport, StoredMeasurement, Timestamp, testing::repo_suite,
 };
 
@@ -34,17 +34,19 @@ fn newest_first<'a>(rows: &'a Rows, node: &'a NodeId) -> impl Iterator<Item = &'
 #[async_trait]
 impl MeasurementReader for MapRepo {
     async fn latest(&self, since: Option<Timestamp>) -> Result<Vec<Row>> {
-        let (rows, ledger) = &*self.open();
-        let mut latest: Vec<_> =
-            ledger.nodes().filter_map(|node| newest_first(rows, node).next()).cloned().collect();
-        latest.retain(|row| since.is_none_or(|since| row.measurement.observed > since));
-        Ok(latest)
+        let (rows, _) = &*self.open();
+        let newest: BTreeMap<_, _> = rows.iter().map(|(key, row)| (&key.0, row)).collect();
+        let active = |row: &&Row| since.is_none_or(|since| row.measurement.observed > since);
+        Ok(newest.into_values().filter(active).cloned().collect())
     }
     async fn history(&self, node: &NodeId, range: HistoryRange, limit: usize) -> Result<Vec<Row>> {
-        let (rows, _) = &*self.open();
+        let rows = &self.open().0;
         let history =
             newest_first(rows, node).filter(|row| range.contains(row.measurement.observed));
         Ok(history.take(limit).cloned().collect())
+    }
+    async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>> {
+        Ok(self.open().1.rollups(node, range))
     }
     async fn sources(&self) -> Result<Vec<SourceSummary>> {
         Ok(self.open().1.sources())
@@ -93,11 +95,16 @@ impl MeasurementRepo for MapRepo {
             let Some(sorted) = policy.sort_out(&node, history, now) else { continue };
             report.nodes.push(sorted.report);
             if mode == PruneMode::Apply {
-                ledger.note_pruned(&node, sorted.gone[0].1);
+                ledger.note_pruned(&node, sorted.gone.iter().map(|key| key.1));
                 rows.retain(|key, _| !sorted.gone.contains(key));
             }
         }
         Ok(report)
+    }
+    async fn rebuild_rollups(&self, node: &NodeId) -> Result<()> {
+        let (rows, ledger) = &mut *self.open();
+        ledger.rebuild_rollups(node, newest_first(rows, node).map(|row| &row.measurement));
+        Ok(())
     }
     async fn forget(&self, node: &NodeId) -> Result<u64> {
         let (rows, ledger) = &mut *self.open();

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use super::pages::Pages;
 use super::{BoxError, ReadPosition, SourceId, SourceKind};
-use crate::{Basis, Measurement, NodeId, RetentionPolicy, StoredMeasurement, Timestamp};
+use crate::{
+    Basis, Bucket, Buckets, HOUR, Measurement, NodeId, RetentionPolicy, StoredMeasurement,
+    Timestamp,
+};
 
 /// Why a repository could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -407,6 +411,44 @@ pub trait MeasurementReader: Send + Sync {
         limit: usize,
     ) -> Result<Vec<StoredMeasurement>, RepoError>;
 
+    /// The rollups of a node whose hours begin within `range`, oldest first:
+    /// one [`Bucket`] for each UTC hour in which measurements were ever stored.
+    /// Each equals [`roll_up`](crate::roll_up) over all measurements that were
+    /// stored in that hour, also those that were pruned since.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError>;
+
+    /// A node's history in buckets of `step` seconds, oldest first; a span
+    /// without measurements has none. If the step is whole hours, they are made
+    /// of the rollups of the hours that begin within `range`, so they also know
+    /// what was pruned; else of the measurements within `range`.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn buckets(
+        &self,
+        node: &NodeId,
+        range: HistoryRange,
+        step: i64,
+    ) -> Result<Vec<Bucket>, RepoError> {
+        let mut buckets = Buckets::of(step);
+        if step % HOUR == 0 {
+            for hour in self.rollups(node, range).await? {
+                buckets.merge(&hour);
+            }
+            return Ok(buckets.into_sorted());
+        }
+        let mut pages = Pages::of(range);
+        while let Some(page) = pages.next(self, node).await? {
+            for row in &page {
+                buckets.add(&row.measurement);
+            }
+        }
+        Ok(buckets.into_sorted())
+    }
+
     /// What is known of every source, sorted by id.
     ///
     /// # Errors
@@ -429,6 +471,10 @@ pub trait MeasurementReader: Send + Sync {
 ///   new should not name the node.)
 /// - Numbers and texts come back exactly as they were stored.
 /// - Several writers may be at work, also from other processes.
+/// - The rollups of the hours of new measurements are kept in the same
+///   transaction: each new measurement is added to its hour, except those that
+///   an import ([`BatchOrigin::Import`]) brings for an hour from which
+///   measurements were pruned, since they may have been counted before.
 #[async_trait]
 pub trait MeasurementRepo: MeasurementReader {
     /// Stores a batch.
@@ -470,6 +516,14 @@ pub trait MeasurementRepo: MeasurementReader {
         now: Timestamp,
         mode: PruneMode,
     ) -> Result<PruneReport, RepoError>;
+
+    /// Makes the rollups of a node anew from the measurements that are there,
+    /// for data from before rollups were kept. Hours from which measurements
+    /// were pruned keep theirs.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn rebuild_rollups(&self, node: &NodeId) -> Result<(), RepoError>;
 
     /// Removes a node and all that is known of it; returns the number of its
     /// measurements (0 if unknown). Read positions of sources stay.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mockall::mock;
 
 use crate::{
-    Batch, Delivery, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeSource,
+    Batch, Bucket, Delivery, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeSource,
     NodeState, PruneMode, PruneReport, ReadPosition, Receipt, RepoError, RetentionPolicy,
     SourceError, SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
 };
@@ -36,6 +36,13 @@ mock! {
             range: HistoryRange,
             limit: usize,
         ) -> Result<Vec<StoredMeasurement>, RepoError>;
+        async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError>;
+        async fn buckets(
+            &self,
+            node: &NodeId,
+            range: HistoryRange,
+            step: i64,
+        ) -> Result<Vec<Bucket>, RepoError>;
         async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError>;
     }
 
@@ -51,6 +58,7 @@ mock! {
             now: Timestamp,
             mode: PruneMode,
         ) -> Result<PruneReport, RepoError>;
+        async fn rebuild_rollups(&self, node: &NodeId) -> Result<(), RepoError>;
         async fn forget(&self, node: &NodeId) -> Result<u64, RepoError>;
     }
 }

@@ -25,6 +25,7 @@ mod identity;
 mod node_states;
 mod pruning;
 mod reading;
+mod rollups;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -121,6 +122,10 @@ cases![
     pruning::pruned_rows_are_expired_when_they_come_again,
     pruning::an_import_may_bring_back_what_was_pruned,
     pruning::a_node_is_forgotten_whole,
+    rollups::rollups_equal_the_rule_over_random_histories,
+    rollups::an_import_of_what_was_pruned_is_not_counted_twice,
+    rollups::rollups_go_with_a_forgotten_node,
+    rollups::buckets_are_made_of_rollups_or_of_measurements,
 ];
 
 fn rows(rows: impl IntoIterator<Item = Measurement>) -> Batch {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::{
-    MeasurementReader, NodeState, PruneMode, PruneReport, ReadPosition, RetentionPolicy,
+    Bucket, MeasurementReader, NodeState, PruneMode, PruneReport, ReadPosition, RetentionPolicy,
     SourceSummary, StoreReport, StoredMeasurement, testing::MockMeasurementRepo,
 };
 
@@ -29,6 +29,9 @@ impl MeasurementReader for Race {
         limit: usize,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
         self.repo.history(node, range, limit).await
+    }
+    async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
+        self.repo.rollups(node, range).await
     }
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
         self.repo.sources().await
@@ -61,6 +64,9 @@ impl MeasurementRepo for Race {
         m: PruneMode,
     ) -> Result<PruneReport, RepoError> {
         self.repo.prune(p, now, m).await
+    }
+    async fn rebuild_rollups(&self, node: &NodeId) -> Result<(), RepoError> {
+        self.repo.rebuild_rollups(node).await
     }
     async fn forget(&self, node: &NodeId) -> Result<u64, RepoError> {
         self.repo.forget(node).await
