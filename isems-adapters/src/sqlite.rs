@@ -24,9 +24,11 @@ mod plan_tests;
 mod prune;
 mod reader;
 mod repo;
+mod rollups;
 mod row;
 mod rows;
 mod sources;
+mod spreads;
 mod store;
 mod writer;
 

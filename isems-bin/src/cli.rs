@@ -55,6 +55,12 @@ pub(crate) enum Command {
         /// The old collector's database file
         file: PathBuf,
     },
+    /// Make the hourly history anew from the measurements that are there
+    ///
+    /// For databases from before it was kept. Hours from which measurements
+    /// were pruned stay as they are. May run beside `isems serve`, and may be
+    /// repeated.
+    RebuildRollups,
     /// Show a small fleet of simulated nodes, collected and served
     ///
     /// Simulated nodes on the loopback interface, polled by the real collector

@@ -4,6 +4,7 @@ mod backup;
 mod forget;
 mod import_legacy;
 mod prune;
+mod rebuild_rollups;
 mod update_data;
 
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,7 @@ pub(crate) async fn run(
         Command::ImportLegacy { file } => {
             until(shutdown, import_legacy::run(&settings, &file)).await
         }
+        Command::RebuildRollups => until(shutdown, rebuild_rollups::run(&settings)).await,
         Command::Demo => crate::demo::run(&settings, shutdown).await,
         Command::Backup { file } => until(shutdown, backup::run(&settings, &file)).await,
         Command::Forget { node, yes } => until(shutdown, forget::run(&settings, &node, yes)).await,

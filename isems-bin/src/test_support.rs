@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, BatchOrigin, HistoryRange, MeasurementReader, MeasurementRepo, MemoryRepo, NodeId,
-    NodeState, PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId,
+    Batch, BatchOrigin, Bucket, HistoryRange, MeasurementReader, MeasurementRepo, MemoryRepo,
+    NodeId, NodeState, PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId,
     SourcePart, SourceSummary, StoreReport, StoredMeasurement, Timestamp, testing::measurement,
 };
 
@@ -71,6 +71,10 @@ impl MeasurementReader for FlakyRepo {
         self.inner.history(node, range, limit).await
     }
 
+    async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
+        self.inner.rollups(node, range).await
+    }
+
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
         self.inner.sources().await
     }
@@ -107,6 +111,10 @@ impl MeasurementRepo for FlakyRepo {
         mode: PruneMode,
     ) -> Result<PruneReport, RepoError> {
         self.inner.prune(policy, now, mode).await
+    }
+
+    async fn rebuild_rollups(&self, node: &NodeId) -> Result<(), RepoError> {
+        self.inner.rebuild_rollups(node).await
     }
 
     async fn forget(&self, node: &NodeId) -> Result<u64, RepoError> {

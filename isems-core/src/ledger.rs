@@ -126,6 +126,9 @@ impl Ledger {
         node: &NodeId,
         measurements: impl IntoIterator<Item = &'a Measurement>,
     ) {
+        if !self.nodes.contains_key(node) {
+            return;
+        }
         let page = self.touch(node);
         for hour in roll_up(measurements, HOUR) {
             if !page.closed.contains(&hour.begin) {

@@ -1,13 +1,15 @@
 //! The two sides at which technologies plug in.
 
+mod account;
 mod measurement_repo;
 mod node_source;
 mod pages;
 
+pub use account::{PartReport, SourceSummary, SourceUpdate, Tally};
 pub use measurement_repo::{
     Batch, BatchOrigin, ClockRun, HistoryRange, KnownTelemetry, MeasurementReader, MeasurementRepo,
-    NodePrune, NodeState, NodeUpdate, NodeVersion, PartReport, PruneMode, PruneReport, RepoError,
-    SourcePart, SourceSummary, SourceUpdate, StoreReport, Tally,
+    NodePrune, NodeState, NodeUpdate, NodeVersion, PruneMode, PruneReport, RepoError, SourcePart,
+    StoreReport,
 };
 pub use node_source::{
     Delivery, Format, Framing, NodeSource, ReadPosition, Receipt, SourceError, SourceId, SourceKind,

@@ -9,6 +9,7 @@ mod backup;
 mod files;
 mod pruning;
 mod refusals;
+mod rollups;
 mod sharing;
 
 use std::{

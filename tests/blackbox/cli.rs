@@ -3,12 +3,13 @@
 use crate::support::Isems;
 
 /// Every command of the help, in its order.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "serve",
     "update-data",
     "subscribe",
     "prune",
     "import-legacy",
+    "rebuild-rollups",
     "demo",
     "backup",
     "forget",

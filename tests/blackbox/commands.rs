@@ -273,6 +273,24 @@ fn what_was_pruned_does_not_come_back_with_the_next_round() {
 }
 
 #[test]
+fn rebuild_rollups_says_what_it_did_and_may_be_repeated_beside_serve() {
+    let isems = Isems::new();
+    let told = isems.run(&["rebuild-rollups"]).expect(0);
+    assert_eq!(told.stdout, "Rebuilt the rollups of 0 nodes");
+
+    let nodes = ["aa-ring", "ps-wort"].map(|name| Node::with_log(log(name)));
+    let isems = filled(&nodes).unset("ISEMS_ROUTER_IPS");
+    let _serving = isems.serve();
+    for _ in 0..2 {
+        let told = isems.run(&["rebuild-rollups"]).expect(0);
+        assert_eq!(
+            told.stdout,
+            "ps-wort: 1 hour\nÅlesund-Nord: 1 hour\nRebuilt the rollups of 2 nodes"
+        );
+    }
+}
+
+#[test]
 fn forget_removes_a_node_and_nothing_else() {
     let nodes = ["aa-ring", "ps-wort"].map(|name| Node::with_log(log(name)));
     let isems = filled(&nodes).unset("ISEMS_ROUTER_IPS");

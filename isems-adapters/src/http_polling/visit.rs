@@ -211,7 +211,7 @@ impl Visit<'_> {
             End::TooSlow => self.oddities.push(Oddity::LogTooSlow),
             End::OutOfTime => self.oddities.push(Oddity::LogOutOfTime),
             End::OverLimit => {
-                self.oddities.push(Oddity::LogTooLarge { limit: self.fetcher.limits.body })
+                self.oddities.push(Oddity::LogTooLarge { limit: self.fetcher.limits.body });
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
-use super::{connect, nodes, prune, reader, rows};
+use super::{connect, nodes, prune, reader, rollups, rows};
 
 /// The steps of a statement's plan over an empty database.
 async fn plan(statement: &str) -> Vec<String> {
@@ -19,7 +19,8 @@ async fn plan(statement: &str) -> Vec<String> {
 
 /// Whether a step walks over all rows of a table or index of measurements.
 fn scans_measurements(step: &str) -> bool {
-    step.starts_with("SCAN") && (step.contains("measurement") || step.contains("newest"))
+    step.starts_with("SCAN")
+        && ["measurement", "newest", "rollup"].iter().any(|table| step.contains(table))
 }
 
 #[tokio::test]
@@ -33,6 +34,11 @@ async fn no_read_walks_over_all_measurements_or_sorts_them() {
         ("count too old", prune::COUNT_TOO_OLD),
         ("remove too many", prune::REMOVE_TOO_MANY),
         ("remove too old", prune::REMOVE_TOO_OLD),
+        ("rollups", rollups::ROLLUPS),
+        ("hour", rollups::HOUR_OF_NODE),
+        ("close", rollups::CLOSE),
+        ("next to roll up", rollups::NEXT),
+        ("to roll up", rollups::WITHIN),
         ("find", &*rows::find_statement()),
     ] {
         let steps = plan(statement).await;

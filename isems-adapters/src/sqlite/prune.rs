@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use isems_core::{NodeId, NodePrune, PruneMode, PruneReport, RetentionPolicy, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::{connect::BEGIN, nodes, row};
+use super::{connect::BEGIN, nodes, rollups, row};
 
 /// Rows that one transaction removes: a fraction of a second on an SD card, so
 /// that intake goes on meanwhile.
@@ -130,6 +130,7 @@ async fn count(reader: &SqlitePool, node: i64, limits: Limits) -> Result<Due, sq
 }
 
 async fn remove(writer: &SqlitePool, node: i64, limits: Limits) -> Result<Due, sqlx::Error> {
+    rollups::catch_up(writer, node).await?;
     let mut total = Due::default();
     loop {
         let removed = remove_chunk(writer, node, limits).await?;
@@ -172,7 +173,10 @@ async fn remove_chunk(writer: &SqlitePool, node: i64, limits: Limits) -> Result<
             .await?;
         gone.extend(too_old);
     }
-    if let Some(newest_gone) = gone.iter().max() {
+    if let Some((oldest_gone, newest_gone)) = gone.iter().min().zip(gone.iter().max()) {
+        let (first, last) =
+            (Timestamp::from_unix(*oldest_gone), Timestamp::from_unix(*newest_gone));
+        rollups::close(&mut transaction, node, first, last).await?;
         sqlx::query(
             "UPDATE node SET pruned_until = max(coalesce(pruned_until, ?1), ?1) WHERE id = ?2",
         )
@@ -186,8 +190,9 @@ async fn remove_chunk(writer: &SqlitePool, node: i64, limits: Limits) -> Result<
     Ok(Due { too_many: too_many as u64, too_old: (gone.len() - too_many) as u64 })
 }
 
-/// Removes a node and all that is known of it. Its rows go in small
-/// transactions, the newest last, then the node itself with its last rows.
+/// Removes a node and all that is known of it. Its rollups and then its rows go
+/// in small transactions, the newest last, then the node itself with its last
+/// rows.
 pub(super) async fn forget(writer: &SqlitePool, node: &NodeId) -> Result<u64, sqlx::Error> {
     let mut removed = 0;
     loop {
@@ -195,6 +200,10 @@ pub(super) async fn forget(writer: &SqlitePool, node: &NodeId) -> Result<u64, sq
         let Some(found) = nodes::find(&mut transaction, node).await? else {
             return Ok(removed);
         };
+        if rollups::remove(&mut transaction, found.id, CHUNK).await? == CHUNK.unsigned_abs() {
+            transaction.commit().await?;
+            continue;
+        }
         let gone = sqlx::query(
             "DELETE FROM measurement WHERE id IN (SELECT id FROM measurement WHERE node = ? \
              ORDER BY observed, reported LIMIT ?)",

@@ -4,7 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use isems_core::{
-    HistoryRange, MeasurementReader, NodeId, RepoError, SourceSummary, StoredMeasurement, Timestamp,
+    Bucket, HistoryRange, MeasurementReader, NodeId, RepoError, SourceSummary, StoredMeasurement,
+    Timestamp,
 };
 use sqlx::{Row, SqlitePool};
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
@@ -12,6 +13,7 @@ use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 use super::{
     connect, fault,
     place::Place,
+    rollups,
     row::{self, columns},
     sources,
 };
@@ -135,6 +137,11 @@ impl MeasurementReader for SqliteReader {
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
         let history = self.read_history(node, range, limit).await;
         history.map_err(|error| self.failed(error))
+    }
+
+    async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
+        let rollups = rollups::read(&*self.pool().await, node, range).await;
+        rollups.map_err(|error| self.failed(error))
     }
 
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeState, PruneMode,
+    Batch, Bucket, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeState, PruneMode,
     PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary, StoreReport,
     StoredMeasurement, Timestamp,
 };
@@ -15,7 +15,7 @@ use super::{
     files::{self, Files},
     inspect, nodes, prune,
     reader::SqliteReader,
-    sources, store,
+    rollups, sources, store,
 };
 
 /// Measurements in one SQLite file.
@@ -125,6 +125,11 @@ impl MeasurementReader for SqliteRepo {
         self.reader.history(node, range, limit).await
     }
 
+    async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
+        self.files.look().await?;
+        self.reader.rollups(node, range).await
+    }
+
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
         self.files.look().await?;
         self.reader.sources().await
@@ -168,6 +173,12 @@ impl MeasurementRepo for SqliteRepo {
         let report = prune::prune(&writer.pool, &reader, policy, now, mode).await;
         drop(reader);
         self.files.end(writer, report).await
+    }
+
+    async fn rebuild_rollups(&self, node: &NodeId) -> Result<(), RepoError> {
+        let writer = self.files.begin().await?;
+        let rebuilt = rollups::rebuild(&writer.pool, node).await;
+        self.files.end(writer, rebuilt).await
     }
 
     async fn forget(&self, node: &NodeId) -> Result<u64, RepoError> {

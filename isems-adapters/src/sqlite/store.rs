@@ -12,6 +12,7 @@ use super::{
     connect::BEGIN,
     fault::Fault,
     nodes::{self, NodeRow},
+    rollups::Hours,
     rows::{self, Candidate},
     sources,
 };
@@ -27,6 +28,7 @@ pub(super) async fn store(writer: &SqlitePool, batch: &Batch) -> Result<StoreRep
         origin: batch.origin,
         known: HashMap::new(),
         changed: BTreeSet::new(),
+        hours: Hours::default(),
         arrival: None,
     };
     let report = writing.batch(batch).await?;
@@ -41,6 +43,7 @@ struct Writing<'a> {
     /// The nodes that were met so far.
     known: HashMap<NodeId, NodeRow>,
     changed: BTreeSet<i64>,
+    hours: Hours,
     arrival: Option<Timestamp>,
 }
 
@@ -56,6 +59,7 @@ impl Writing<'_> {
             nodes::replace_runs(self.connection, node.id, &update.runs).await?;
             self.changed.insert(node.id);
         }
+        self.hours.write(self.connection, self.origin).await?;
         nodes::record_change(self.connection, &self.changed, self.arrival).await?;
         Ok(report)
     }
@@ -101,6 +105,7 @@ impl Writing<'_> {
         rows::insert(self.connection, &new).await?;
         for (node, measurement) in new {
             self.changed.insert(node);
+            self.hours.add(node, measurement);
             self.arrived(measurement.received);
         }
         Ok(())

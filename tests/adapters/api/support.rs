@@ -13,8 +13,8 @@ use std::{
 use async_trait::async_trait;
 use isems_adapters::api::{ApiError, ApiServer, ApiSettings};
 use isems_core::{
-    ActivityRule, Basis, Clock, HistoryRange, Measurement, MeasurementReader, NodeId, NodeStatus,
-    RepoError, Reported, Sample, SourceSummary, StoredMeasurement, Timestamp,
+    ActivityRule, Basis, Bucket, Clock, HOUR, HistoryRange, Measurement, MeasurementReader, NodeId,
+    NodeStatus, RepoError, Reported, Sample, SourceSummary, StoredMeasurement, Timestamp, roll_up,
 };
 use jiff::tz::TimeZone;
 use tokio::{
@@ -106,6 +106,13 @@ impl MeasurementReader for Stub {
         rows.sort_by_key(|row| std::cmp::Reverse(row.measurement.observed));
         rows.truncate(limit);
         Ok(rows)
+    }
+
+    async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
+        let rows = self.history(node, HistoryRange::ALL, usize::MAX).await?;
+        let mut hours = roll_up(rows.iter().map(|row| &row.measurement), HOUR);
+        hours.retain(|hour| range.contains(hour.begin));
+        Ok(hours)
     }
 
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {

@@ -7,9 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, BatchOrigin, HistoryRange, Measurement, MeasurementReader, MeasurementRepo, NodeId,
-    NodeState, PartReport, PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy,
-    SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
+    Batch, BatchOrigin, Bucket, HistoryRange, Measurement, MeasurementReader, MeasurementRepo,
+    NodeId, NodeState, PartReport, PruneMode, PruneReport, ReadPosition, RepoError,
+    RetentionPolicy, SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
 };
 
 type Rows = BTreeMap<(NodeId, Timestamp), Measurement>;
@@ -92,6 +92,10 @@ impl MeasurementRepo for MapRepo {
         unreachable!("the import removes nothing")
     }
 
+    async fn rebuild_rollups(&self, _: &NodeId) -> Result<(), RepoError> {
+        unreachable!("the import only stores")
+    }
+
     async fn forget(&self, _: &NodeId) -> Result<u64, RepoError> {
         unreachable!("the import removes nothing")
     }
@@ -109,6 +113,10 @@ impl MeasurementReader for MapRepo {
         _: HistoryRange,
         _: usize,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        unreachable!("the import asks for nothing")
+    }
+
+    async fn rollups(&self, _: &NodeId, _: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
         unreachable!("the import asks for nothing")
     }
 

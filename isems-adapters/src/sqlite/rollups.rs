@@ -1,0 +1,251 @@
+//! Rollups: each node's hours in few numbers, kept with the rows.
+
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt as _;
+use isems_core::{
+    BatchOrigin, Bucket, HOUR, HistoryRange, Measurement, NodeId, NodeStatus, Sample, Timestamp,
+    time::DAY,
+};
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+
+use super::{
+    connect::BEGIN,
+    nodes,
+    row::{self, columns, impossible},
+    spreads,
+};
+
+/// Seconds of measurements that are rolled up anew in one transaction: a
+/// fraction of a second on an SD card, so that intake goes on meanwhile.
+const WINDOW: i64 = 3 * DAY;
+
+/// One walk along the primary key.
+pub(super) const ROLLUPS: &str = "SELECT hour, count, status, spreads FROM rollup \
+     WHERE node = (SELECT id FROM node WHERE name = ?) AND hour BETWEEN ? AND ? ORDER BY hour";
+
+pub(super) const HOUR_OF_NODE: &str =
+    "SELECT hour, count, status, spreads FROM rollup WHERE node = ? AND hour = ?";
+
+/// The last parameter: 1 leaves an hour as it is from which measurements were
+/// pruned.
+const PUT: &str = "INSERT INTO rollup (node, hour, count, status, spreads, closed) \
+     VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT (node, hour) DO UPDATE SET \
+     count = excluded.count, status = excluded.status, spreads = excluded.spreads \
+     WHERE NOT (closed AND ?6)";
+
+pub(super) const CLOSE: &str =
+    "UPDATE rollup SET closed = 1 WHERE node = ? AND hour BETWEEN ? AND ?";
+
+pub(super) const NEXT: &str =
+    "SELECT min(observed) FROM measurement WHERE node = ? AND observed >= ?";
+
+pub(super) const WITHIN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM measurement WHERE node = ? AND observed BETWEEN ? AND ? ORDER BY observed"
+);
+
+/// Measurements on their way into the rollups, by node and hour: an hour that
+/// a batch touches is written once.
+#[derive(Debug, Default)]
+pub(super) struct Hours(BTreeMap<(i64, Timestamp), Bucket>);
+
+impl Hours {
+    /// Adds a measurement that is put into the table.
+    pub(super) fn add(&mut self, node: i64, measurement: &Measurement) {
+        self.add_sample(node, measurement.observed, &measurement.sample);
+    }
+
+    fn add_sample(&mut self, node: i64, observed: Timestamp, sample: &Sample) {
+        let hour = observed.floor_to(HOUR);
+        self.0.entry((node, hour)).or_insert_with(|| Bucket::empty(hour)).add(sample);
+    }
+
+    /// Adds everything to the rollups. What an import brings back for an hour
+    /// from which measurements were pruned may have been counted before.
+    pub(super) async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        origin: BatchOrigin,
+    ) -> Result<(), sqlx::Error> {
+        for (&(node, hour), new) in &self.0 {
+            let stored = sqlx::query(HOUR_OF_NODE)
+                .bind(node)
+                .bind(hour.as_unix())
+                .fetch_optional(&mut *connection)
+                .await?;
+            let stored = stored.as_ref().map(bucket).transpose()?;
+            let mut all = stored.unwrap_or_else(|| Bucket::empty(hour));
+            all.merge(new);
+            put(connection, node, &all, origin == BatchOrigin::Import).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn put(
+    connection: &mut SqliteConnection,
+    node: i64,
+    bucket: &Bucket,
+    spare_closed: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(PUT)
+        .bind(node)
+        .bind(bucket.begin.as_unix())
+        .bind(row::signed(bucket.count))
+        .bind(i64::from(bucket.status.bits()))
+        .bind(spreads::encode(&bucket.fields))
+        .bind(spare_closed)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn bucket(found: &SqliteRow) -> Result<Bucket, sqlx::Error> {
+    let hour: i64 = found.try_get(0)?;
+    let odd = |what: &str| impossible(format!("{what} in the rollup of hour {hour}"));
+    let count = row::unsigned(found.try_get(1)?)?;
+    let status = u16::try_from(found.try_get::<i64, _>(2)?).map_err(|_| odd("status"))?;
+    Ok(Bucket {
+        begin: Timestamp::from_unix(hour),
+        count,
+        status: NodeStatus::from_bits(status),
+        fields: spreads::decode(found.try_get(3)?, count).ok_or_else(|| odd("spreads"))?,
+    })
+}
+
+/// The rollups of a node whose hours begin within `range`, oldest first.
+pub(super) async fn read(
+    reader: &SqlitePool,
+    node: &NodeId,
+    range: HistoryRange,
+) -> Result<Vec<Bucket>, sqlx::Error> {
+    let rows = sqlx::query(ROLLUPS)
+        .bind(node.as_str())
+        .bind(range.from.map_or(i64::MIN, Timestamp::as_unix))
+        .bind(range.until.map_or(i64::MAX, Timestamp::as_unix))
+        .fetch_all(reader)
+        .await?;
+    rows.iter().map(bucket).collect()
+}
+
+/// Notes that the measurements of a node which were observed from `first` to
+/// `last` were pruned: all of them, so every hour between is closed.
+pub(super) async fn close(
+    connection: &mut SqliteConnection,
+    node: i64,
+    first: Timestamp,
+    last: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(CLOSE)
+        .bind(node)
+        .bind(first.floor_to(HOUR).as_unix())
+        .bind(last.as_unix())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Makes the rollups of a node anew, except of the hours from which
+/// measurements were pruned.
+pub(super) async fn rebuild(writer: &SqlitePool, node: &NodeId) -> Result<(), sqlx::Error> {
+    let mut connection = writer.acquire().await?;
+    let Some(found) = nodes::find(&mut connection, node).await? else {
+        return Ok(());
+    };
+    drop(connection);
+    rebuild_all(writer, found.id).await
+}
+
+/// Makes the rollups of a node if it has measurements from before rollups were
+/// kept, so that they can be pruned.
+pub(super) async fn catch_up(writer: &SqlitePool, node: i64) -> Result<(), sqlx::Error> {
+    let behind: Option<bool> = sqlx::query_scalar("SELECT NOT rolled_up FROM node WHERE id = ?")
+        .bind(node)
+        .fetch_optional(writer)
+        .await?;
+    if behind == Some(true) { rebuild_all(writer, node).await } else { Ok(()) }
+}
+
+/// In windows from the oldest measurement to the newest. What is stored
+/// meanwhile adds itself to its hour, before or after that is made anew.
+async fn rebuild_all(writer: &SqlitePool, node: i64) -> Result<(), sqlx::Error> {
+    let mut from = Timestamp::from_unix(i64::MIN);
+    while let Some(last) = rebuild_window(writer, node, from).await? {
+        from = last.plus(1);
+        if from == last {
+            break;
+        }
+    }
+    sqlx::query("UPDATE node SET rolled_up = 1 WHERE id = ?").bind(node).execute(writer).await?;
+    Ok(())
+}
+
+/// Makes the hours anew of a window that begins with the first measurement at
+/// or after `from`; returns the window's last moment, or `None` if there is no
+/// such measurement.
+async fn rebuild_window(
+    writer: &SqlitePool,
+    node: i64,
+    from: Timestamp,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let mut transaction = writer.begin_with(BEGIN).await?;
+    let first: Option<i64> = sqlx::query_scalar(NEXT)
+        .bind(node)
+        .bind(from.as_unix())
+        .fetch_one(&mut *transaction)
+        .await?;
+    let Some(first) = first else {
+        return Ok(None);
+    };
+    let begin = Timestamp::from_unix(first).floor_to(HOUR);
+    let last = begin.plus(WINDOW - 1);
+    for ((node, _), bucket) in roll_up(&mut transaction, node, begin, last).await?.0 {
+        put(&mut transaction, node, &bucket, true).await?;
+    }
+    transaction.commit().await?;
+    Ok(Some(last))
+}
+
+/// The hours from `begin` to `last`, from the measurements.
+async fn roll_up(
+    connection: &mut SqliteConnection,
+    node: i64,
+    begin: Timestamp,
+    last: Timestamp,
+) -> Result<Hours, sqlx::Error> {
+    let mut hours = Hours::default();
+    let mut rows =
+        sqlx::query(WITHIN).bind(node).bind(begin.as_unix()).bind(last.as_unix()).fetch(connection);
+    while let Some(found) = rows.try_next().await? {
+        let observed = Timestamp::from_unix(found.try_get(0)?);
+        hours.add_sample(node, observed, &row::sample(&found, 0)?);
+    }
+    Ok(hours)
+}
+
+/// Removes at most `limit` rollups of a node that is to be forgotten, the
+/// oldest, and returns how many. What is left of it can be rolled up again.
+pub(super) async fn remove(
+    connection: &mut SqliteConnection,
+    node: i64,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let removed = sqlx::query(
+        "DELETE FROM rollup WHERE node = ?1 AND hour IN \
+         (SELECT hour FROM rollup WHERE node = ?1 ORDER BY hour LIMIT ?2)",
+    )
+    .bind(node)
+    .bind(limit)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if removed > 0 {
+        sqlx::query("UPDATE node SET rolled_up = 0 WHERE id = ?")
+            .bind(node)
+            .execute(connection)
+            .await?;
+    }
+    Ok(removed)
+}

@@ -1,0 +1,197 @@
+//! Rollups: whatever happens to the rows, exactly what the rule says.
+
+use std::time::{Duration, Instant};
+
+use isems_adapters::sqlite::SqliteRepo;
+use isems_core::{
+    Batch, Bucket, HOUR, HistoryRange, Measurement, MeasurementReader, MeasurementRepo, PruneMode,
+    RepoError, RetentionPolicy, Timestamp, roll_up,
+    testing::{measurement, node, telemetry},
+    time::{DAY, MINUTE},
+};
+
+use super::{Place, batch, execute, history, number};
+
+/// A row every so many seconds, with voltages that rise and fall.
+fn rows(count: i64, apart: i64) -> Vec<Measurement> {
+    let volts = |i: i64| f64::from(i32::try_from(12_000 + i * 7 % 1_900).unwrap()) / 1e3;
+    (0..count).map(|i| measurement("A", i * apart, volts(i))).collect()
+}
+
+async fn rollups(repo: &dyn MeasurementReader) -> Vec<Bucket> {
+    repo.rollups(&node("A"), HistoryRange::ALL).await.unwrap()
+}
+
+/// Whether the rollups are what the rule makes of these rows. Names the first
+/// hour that is not.
+#[track_caller]
+fn assert_rolled_up<'a>(rollups: &[Bucket], rows: impl IntoIterator<Item = &'a Measurement>) {
+    let expected = roll_up(rows, HOUR);
+    for (rollup, expected) in rollups.iter().zip(&expected) {
+        assert_eq!(rollup, expected);
+    }
+    assert_eq!(rollups.len(), expected.len());
+}
+
+async fn keep(repo: &SqliteRepo, newest: u32) {
+    let policy = RetentionPolicy { keep_per_node: Some(newest), keep_days: None };
+    repo.prune(&policy, Timestamp::from_unix(0), PruneMode::Apply).await.unwrap();
+}
+
+/// A database with these rows as the program made it before rollups were kept.
+async fn from_before_rollups(rows: &[Measurement]) -> (Place, SqliteRepo) {
+    let place = Place::new();
+    let repo = place.open().await;
+    repo.store(&batch(rows.iter().cloned())).await.unwrap();
+    repo.close().await;
+    execute(
+        &place.database(),
+        "DROP TABLE rollup; ALTER TABLE node DROP COLUMN rolled_up; \
+         DELETE FROM _sqlx_migrations WHERE version = 2",
+    )
+    .await;
+    let repo = place.open().await;
+    (place, repo)
+}
+
+#[tokio::test]
+async fn data_from_before_rollups_is_rolled_up_when_asked_for() {
+    // More than one transaction rolls up, with a gap between.
+    let mut rows = rows(10 * 24, HOUR);
+    rows.extend((0..90).map(|i| telemetry("A", 40 * DAY + i * MINUTE, i)));
+    let (_place, repo) = from_before_rollups(&rows).await;
+    assert_eq!(rollups(&repo).await, []);
+
+    repo.rebuild_rollups(&node("A")).await.unwrap();
+
+    assert_rolled_up(&rollups(&repo).await, &rows);
+    assert_eq!(history(&repo, "A").await.len(), rows.len());
+}
+
+#[tokio::test]
+async fn data_from_before_rollups_is_rolled_up_before_it_is_pruned() {
+    let before = rows(300, 10 * MINUTE);
+    let (_place, repo) = from_before_rollups(&before).await;
+    // In hours that are known already, and in new ones.
+    let after: Vec<_> = (0..100).map(|i| telemetry("A", 2 * DAY - HOUR + i * MINUTE, i)).collect();
+    repo.store(&batch(after.clone())).await.unwrap();
+
+    keep(&repo, 50).await;
+
+    assert_eq!(history(&repo, "A").await.len(), 50);
+    assert_rolled_up(&rollups(&repo).await, before.iter().chain(&after));
+    repo.rebuild_rollups(&node("A")).await.unwrap();
+    assert_rolled_up(&rollups(&repo).await, before.iter().chain(&after));
+}
+
+#[tokio::test]
+async fn an_hour_of_which_rows_were_pruned_keeps_its_rollup_when_made_anew() {
+    let place = Place::new();
+    let repo = place.open().await;
+    let rows = rows(180, MINUTE);
+    repo.store(&batch(rows.clone())).await.unwrap();
+    keep(&repo, 90).await;
+
+    repo.rebuild_rollups(&node("A")).await.unwrap();
+
+    assert_rolled_up(&rollups(&repo).await, &rows);
+}
+
+#[tokio::test]
+async fn several_writers_share_an_hour() {
+    let place = Place::new();
+    let (one, other) = (place.open().await, place.open().await);
+    let rows = rows(300, 20);
+    let batches: Vec<Batch> = rows.chunks(7).map(|rows| batch(rows.iter().cloned())).collect();
+    let all = async |repo: &SqliteRepo| {
+        for batch in &batches {
+            repo.store(batch).await.unwrap();
+        }
+    };
+    tokio::join!(all(&one), all(&other));
+    assert_rolled_up(&rollups(&one).await, &rows);
+}
+
+#[tokio::test]
+async fn intake_goes_on_while_rollups_are_made_anew() {
+    let old = rows(40 * 24 * 6, 10 * MINUTE);
+    let (_place, repo) = from_before_rollups(&old).await;
+    let late = |i: i64| telemetry("A", (i * 7 % 41) * DAY, -1 - i);
+    let mut all = old;
+    let asked_for = node("A");
+    let mut rebuilding = repo.rebuild_rollups(&asked_for);
+    let mut stored = 0;
+    loop {
+        let row = late(stored);
+        let new = batch([row.clone()]);
+        tokio::select! {
+            biased;
+            done = &mut rebuilding => break done.unwrap(),
+            done = repo.store(&new) => {
+                done.unwrap();
+                all.push(row);
+                stored += 1;
+            }
+        }
+    }
+    assert!(stored > 1, "only {stored} batches came in between");
+    // The one that was cut short is stored or not.
+    let last = late(stored);
+    repo.store(&batch([last.clone()])).await.unwrap();
+    all.push(last);
+    assert_rolled_up(&rollups(&repo).await, &all);
+}
+
+#[tokio::test]
+async fn a_node_with_more_rollups_than_one_transaction_takes_is_forgotten() {
+    let place = Place::new();
+    let repo = place.open().await;
+    let other = measurement("B", 0, 12.0);
+    repo.store(&batch(rows(2_300, HOUR).into_iter().chain([other]))).await.unwrap();
+    keep(&repo, 10).await;
+
+    assert_eq!(repo.forget(&node("A")).await.unwrap(), 10);
+
+    assert_eq!(number(&place.database(), "SELECT count(*) FROM rollup").await, 1);
+    let again = rows(3, MINUTE);
+    repo.store(&batch(again.clone())).await.unwrap();
+    assert_rolled_up(&rollups(&repo).await, &again);
+}
+
+#[tokio::test]
+async fn a_year_of_a_node_is_read_at_once_and_takes_little_room() {
+    let (allowed, hours) = (if cfg!(debug_assertions) { 500 } else { 50 }, 8_760);
+    let place = Place::new();
+    let repo = place.open().await;
+    for part in rows(hours, HOUR).chunks(1_000) {
+        repo.store(&batch(part.iter().cloned())).await.unwrap();
+    }
+    let size = number(&place.database(), "SELECT sum(length(spreads)) FROM rollup").await;
+    assert!(size < 150 * hours, "{size} bytes");
+
+    let mut took = Duration::MAX;
+    // The machine may be busy with something else for a moment.
+    for _ in 0..5 {
+        let begin = Instant::now();
+        let year = rollups(&repo).await;
+        took = took.min(begin.elapsed());
+        assert_eq!(i64::try_from(year.len()), Ok(hours));
+    }
+    assert!(took <= Duration::from_millis(allowed), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_rollup_that_was_never_written_is_damage() {
+    let place = Place::new();
+    let repo = place.open().await;
+    repo.store(&batch(rows(1, HOUR))).await.unwrap();
+    for damage in [
+        "UPDATE rollup SET spreads = x'00'",
+        "UPDATE rollup SET spreads = x'', status = 65536",
+        "UPDATE rollup SET status = 0, count = -1",
+    ] {
+        execute(&place.database(), damage).await;
+        let refused = repo.rollups(&node("A"), HistoryRange::ALL).await.unwrap_err();
+        assert!(matches!(refused, RepoError::Corrupt { .. }), "{damage}: {refused:?}");
+    }
+}
