@@ -1,5 +1,6 @@
 //! Ports meet adapters: the only place that names both in one breath.
 
+mod open_files;
 mod pruning;
 mod serve;
 
@@ -36,6 +37,14 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 /// If it cannot be used; then it was not touched.
 pub(crate) async fn open_database(settings: &Settings) -> Result<Arc<SqliteRepo>, Failure> {
     Ok(Arc::new(SqliteRepo::open(settings.database.path()).await?))
+}
+
+/// Looks at the database that the settings name without touching it.
+///
+/// # Errors
+/// If it is not ours to use.
+pub(crate) async fn check_database(settings: &Settings) -> Result<(), Failure> {
+    Ok(SqliteRepo::check(settings.database.path()).await?)
 }
 
 /// The one way into the repository for all intakes of this process.
@@ -111,13 +120,23 @@ fn mqtt_intake(
     Intake::new(source, SourceKind::Mqtt, writer, window, observer)
 }
 
-/// How the API is served. What is under way when the program is to end gets
-/// less time than by default: all stages share one deadline.
+/// Connections of the API that are always allowed.
+const FEW_CONNECTIONS: usize = 8;
+
+/// How the API is served. Its connections leave half of what may be open to
+/// the intake and the database. What is under way when the program is to end
+/// gets less time than by default: all stages share one deadline.
 fn api_settings(settings: &Settings) -> ApiSettings {
+    let default = ApiLimits::default();
+    let half = open_files::limit().map_or(default.connections, |files| files / 2);
     ApiSettings {
         cors_origin: settings.api.cors_origin.clone(),
         app_dir: settings.api.app_dir.clone(),
-        limits: ApiLimits { drain_time: std::time::Duration::from_secs(3), ..ApiLimits::default() },
+        limits: ApiLimits {
+            connections: default.connections.min(half.max(FEW_CONNECTIONS)),
+            drain_time: std::time::Duration::from_secs(3),
+            ..default
+        },
         ..ApiSettings::new(settings.api.listen, settings.zone.clone())
     }
 }

@@ -66,6 +66,9 @@ pub enum RejectReason {
     /// accepted.
     #[error("too many new nodes within an hour")]
     TooManyNewNodes,
+    /// More nodes than a single log is believed to hold.
+    #[error("the log names too many nodes")]
+    TooManyNodes,
     /// `NODE;1;0;` and zeros: what a node sends before its first measurement.
     #[error("a placeholder from before the first measurement")]
     BootPlaceholder,
@@ -86,6 +89,7 @@ impl RejectReason {
             Self::NodeMismatch => "node mismatch",
             Self::Retained => "retained",
             Self::TooManyNewNodes => "too many new nodes",
+            Self::TooManyNodes => "too many nodes",
             Self::BootPlaceholder => "boot placeholder",
         }
     }

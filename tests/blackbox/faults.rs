@@ -62,6 +62,7 @@ impl Bench {
         let bench = Self { broker, sentry, isems, preload, serving };
         bench.broker.publish(&messages(0..Self::BEFORE));
         bench.wait_for_acknowledged(Self::BEFORE);
+        bench.database().wait_for_rows(Self::BEFORE);
         bench
     }
 

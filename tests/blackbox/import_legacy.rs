@@ -198,6 +198,9 @@ fn an_old_database_in_database_url_is_refused_by_every_command_and_stays_as_it_i
         &["import-legacy", &name],
         &["backup", &copy],
         &["forget", "Knoten 1", "--yes"],
+        &["rebuild-rollups"],
+        &["check-config"],
+        &["demo"],
     ] {
         let told = isems.run(command).expect(1);
         let way_out = format!("isems import-legacy {name}");

@@ -15,8 +15,10 @@ mod messages;
 mod node;
 mod process;
 mod publisher;
+mod rough_node;
 mod sentry_sink;
 mod stored;
+mod usage;
 
 use std::time::{Duration, Instant};
 
@@ -24,13 +26,14 @@ pub(crate) use self::{
     broker::{Broker, free_port, run_tool},
     database::Database,
     fixtures::{fixture, log},
-    http::{Answer, get, request},
+    http::{Answer, get, request, send},
     link::Link,
     load::Load,
     messages::{Message, of_a_fleet, recorded, repetitions_in, told_by},
     node::Node,
     process::{Isems, Outcome, Running},
     publisher::Publisher,
+    rough_node::{RoughNode, Then},
     sentry_sink::SentrySink,
     stored::Told,
 };

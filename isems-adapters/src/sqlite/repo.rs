@@ -37,6 +37,15 @@ pub struct SqliteRepo {
 }
 
 impl SqliteRepo {
+    /// Whether [`open`](Self::open) would accept what is at `path`, without
+    /// touching it. A missing file is accepted.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn check(path: &Path) -> Result<(), RepoError> {
+        inspect::inspect(path).await.map(drop)
+    }
+
     /// Opens the file, creates it if it is missing (but not its folder), and
     /// brings its schema up to date.
     ///

@@ -1,6 +1,10 @@
 //! What the log says of the intake.
 
-use std::{collections::BTreeSet, mem, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    time::Duration,
+};
 
 use isems_core::{DeliveryReport, Note, SourceError, SourceId, Tally, wire::RejectReason};
 use tokio::time::Instant;
@@ -142,33 +146,61 @@ fn tell_counts(report: &DeliveryReport) {
     );
 }
 
-/// Writes a line for each line of a node that could not be used, and one for
-/// each odd thing that is new.
+/// Writes a line for each line of a node that could not be used, as long as
+/// they are few, and one for each odd thing that is new.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Oddities {
     said: BTreeSet<String>,
     clock_doubted: bool,
+    /// Since when things of a kind are told of a source, and how many were.
+    told: BTreeMap<(SourceId, Kind), (Instant, usize)>,
+}
+
+/// What whoever may publish can bring about without end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    RejectedLine,
+    WrongClock,
 }
 
 impl Oddities {
     /// So many are remembered; nodes can be invented by whoever may publish.
     const REMEMBERED: usize = 1_000;
 
+    /// So much of a kind is told of one source within a minute: whoever may
+    /// publish must not fill the journal.
+    const A_MINUTE: usize = 20;
+
     /// Says what is odd about a delivery.
     pub(crate) fn tell(&mut self, report: &DeliveryReport) {
         let source = &report.source;
         for rejected in &report.rejected {
             let (line, reason, excerpt) = (rejected.line, &rejected.reason, &rejected.excerpt);
-            if *reason == RejectReason::BootPlaceholder {
-                debug!(%source, line, "{source}: line {line} dropped: {reason}");
-            } else {
-                warn!(%source, line, %reason, "{source}: line {line} rejected: {reason}: {excerpt}");
+            match reason {
+                RejectReason::BootPlaceholder => {
+                    debug!(%source, line, "{source}: line {line} dropped: {reason}");
+                }
+                // A note says it once for all of them.
+                RejectReason::TooManyNewNodes => {
+                    debug!(%source, "{source}: rejected: {reason}: {excerpt}");
+                }
+                _ if self.is_too_much(source, Kind::RejectedLine, Instant::now()) => {
+                    debug!(%source, line, %reason, "{source}: line {line} rejected: {reason}");
+                }
+                _ => {
+                    warn!(%source, line, %reason, "{source}: line {line} rejected: {reason}: {excerpt}");
+                }
             }
         }
         for note in &report.notes {
             match note {
                 _ if !self.is_news(note) => {}
                 // Every start of a node brings one: its clock is not set yet.
+                Note::NodeClockWrong { .. }
+                    if self.is_too_much(source, Kind::WrongClock, Instant::now()) =>
+                {
+                    debug!(%source, "{source}: {note}");
+                }
                 Note::NodeClockWrong { .. } => info!(%source, "{source}: {note}"),
                 _ => warn!(%source, "{source}: {note}"),
             }
@@ -176,6 +208,24 @@ impl Oddities {
         if !report.notes.iter().any(is_clock_doubt) {
             self.clock_doubted = false;
         }
+    }
+
+    /// Whether enough of this kind was told of this source within the minute;
+    /// says so when that begins.
+    fn is_too_much(&mut self, source: &SourceId, kind: Kind, now: Instant) -> bool {
+        let minute = self.told.entry((source.clone(), kind)).or_insert((now, 0));
+        if now - minute.0 >= MinuteLog::MINUTE {
+            *minute = (now, 0);
+        }
+        minute.1 += 1;
+        if minute.1 == Self::A_MINUTE + 1 {
+            let what = match kind {
+                Kind::RejectedLine => "rejected lines",
+                Kind::WrongClock => "wrong clocks",
+            };
+            warn!(%source, "{source}: further {what} are counted, not told, for a minute");
+        }
+        minute.1 > Self::A_MINUTE
     }
 
     /// Whether it was not said before: a wrong clock stays wrong for months.
@@ -217,6 +267,23 @@ pub(crate) fn in_words(tally: &Tally) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_much_of_a_kind_is_told_of_each_source_within_a_minute() {
+        let mut oddities = Oddities::default();
+        let (one, other) = (SourceId::new("one"), SourceId::new("other"));
+        let begin = Instant::now();
+        let mut is_too_much = |source, kind, seconds| {
+            oddities.is_too_much(source, kind, begin + Duration::from_secs(seconds))
+        };
+        for _ in 0..Oddities::A_MINUTE {
+            assert!(!is_too_much(&one, Kind::RejectedLine, 0));
+        }
+        assert!(is_too_much(&one, Kind::RejectedLine, 59));
+        assert!(!is_too_much(&one, Kind::WrongClock, 59));
+        assert!(!is_too_much(&other, Kind::RejectedLine, 59));
+        assert!(!is_too_much(&one, Kind::RejectedLine, 60));
+    }
 
     #[test]
     fn a_tally_reads_alone_and_leaves_out_what_is_zero() {

@@ -1,6 +1,6 @@
 //! From the bytes of a delivery to the lines of each node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
     Delivery, Format, NodeId, Sample, Timestamp,
@@ -9,11 +9,17 @@ use crate::{
     },
 };
 
+/// A log names one node, or the few behind a gateway. Each name has to be looked
+/// up: of a log that names thousands, the further ones are rejected.
+const MOST_NODES: usize = 1_000;
+
 /// What a delivery holds, before anything is looked up.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     /// The lines of each node, in the order of the payload.
     pub(super) logs: Vec<(NodeId, Vec<LogLine>)>,
+    /// Where the lines of a node are in `logs`.
+    places: BTreeMap<NodeId, usize>,
     /// A telemetry message.
     pub(super) telemetry: Option<Message>,
     /// Examples of what could not be used.
@@ -114,11 +120,16 @@ impl Parsed {
 
     fn add(&mut self, reading: Reading, context: bool) {
         let line = LogLine { reported: reading.reported, sample: reading.sample, context };
-        // Nearly always one node, and then its lines follow one another.
-        let known = self.logs.iter().rposition(|(node, _)| *node == reading.node);
-        match known {
-            Some(index) => self.logs[index].1.push(line),
-            None => self.logs.push((reading.node, vec![line])),
+        match self.places.entry(reading.node) {
+            Entry::Occupied(place) => self.logs[*place.get()].1.push(line),
+            Entry::Vacant(place) if self.logs.len() < MOST_NODES => {
+                self.logs.push((place.key().clone(), vec![line]));
+                place.insert(self.logs.len() - 1);
+            }
+            Entry::Vacant(place) => {
+                let node = place.into_key();
+                self.reject(0, RejectReason::TooManyNodes, node.as_str().as_bytes());
+            }
         }
     }
 

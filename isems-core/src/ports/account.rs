@@ -15,9 +15,9 @@ pub struct PartReport {
     pub duplicate: u64,
     /// Rows whose identity was there with other values, which stay.
     pub conflict: u64,
-    /// Rows at or before the node's [`NodeState::pruned_until`].
+    /// Rows at or before the node's [`pruned_until`](crate::NodeState::pruned_until).
     pub expired: u64,
-    /// Of the new rows, those whose basis is not [`Basis::Node`].
+    /// Of the new rows, those whose basis is not [`Basis::Node`](crate::Basis::Node).
     pub retimed: u64,
 }
 

@@ -117,7 +117,7 @@ pub fn used_len(payload: &[u8], framing: Framing) -> usize {
 /// Says which rule the line breaks.
 pub fn parse_line(bytes: &[u8]) -> Result<Line, RejectReason> {
     let decoded = text::decode(without_cr(bytes));
-    let line = decoded.strip_prefix('\u{feff}').unwrap_or(&decoded);
+    let line = decoded.trim_start_matches('\u{feff}');
     let mut fields = [""; 19];
     let mut count = 0;
     for field in line.split(';') {

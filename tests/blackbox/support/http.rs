@@ -62,6 +62,19 @@ pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Answ
     parse(&bytes)
 }
 
+/// Sends these bytes, as far as they are taken, and reads the answer.
+pub(crate) fn send(api: &str, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(api.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+    // Who refuses a request need not read all of it.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    assert!(read.is_ok() || !answer.is_empty(), "{read:?}");
+    parse(&answer)
+}
+
 fn parse(bytes: &[u8]) -> Answer {
     let end = bytes
         .windows(4)

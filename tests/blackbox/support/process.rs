@@ -21,6 +21,7 @@ use super::{Database, SOON, eventually};
 pub(crate) struct Isems {
     database: Arc<Database>,
     variables: BTreeMap<String, OsString>,
+    open_files: Option<u32>,
 }
 
 impl Isems {
@@ -31,7 +32,7 @@ impl Isems {
 
     /// With a database that others use as well.
     pub(crate) fn with_database(database: &Arc<Database>) -> Self {
-        Self { database: Arc::clone(database), variables: BTreeMap::new() }
+        Self { database: Arc::clone(database), variables: BTreeMap::new(), open_files: None }
             .set("DATABASE_URL", &database.url())
             .set("ISEMS_LISTEN", "127.0.0.1:0")
     }
@@ -46,6 +47,11 @@ impl Isems {
     pub(crate) fn unset(mut self, name: &str) -> Self {
         self.variables.remove(name);
         self
+    }
+
+    /// Lets it open only so many files and connections at once.
+    pub(crate) fn open_files(self, limit: u32) -> Self {
+        Self { open_files: Some(limit), ..self }
     }
 
     /// Sets `ISEMS_ROUTER_IPS`.
@@ -101,7 +107,16 @@ impl Isems {
             arguments.first() != Some(&"update-data") || nodes.is_some_and(|list| !list.is_empty()),
             "a test must not poll the default node"
         );
-        let mut child = Command::new(env!("CARGO_BIN_EXE_isems"))
+        let binary = env!("CARGO_BIN_EXE_isems");
+        let mut command = match self.open_files {
+            None => Command::new(binary),
+            Some(limit) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\""), binary]);
+                shell
+            }
+        };
+        let mut child = command
             .args(arguments)
             .env_clear()
             .envs(&self.variables)

@@ -64,6 +64,12 @@ impl Publisher {
         }
     }
 
+    /// Publishes one message of any bytes.
+    pub(crate) fn publish_bytes(&mut self, topic: &str, payload: &[u8]) {
+        let id = self.next_id();
+        self.exchange(&publish_packet(0x32, topic, id, payload), &[id]);
+    }
+
     /// Publishes one message that the broker keeps for later subscribers.
     pub(crate) fn publish_retained(&mut self, (topic, payload): &Message) {
         let id = self.next_id();

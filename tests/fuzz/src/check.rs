@@ -5,9 +5,6 @@ use isems_core::{
     wire::{Rejected, csv_log::Log},
 };
 
-/// Beyond this no reported time may lie: sums of two must not overflow.
-pub const MAX_SECONDS: i64 = 1_000_000_000_000_000;
-
 /// The numbers of a sample with their names in the API.
 #[must_use]
 pub fn numbers(sample: &Sample) -> [(&'static str, Option<f64>); 12] {

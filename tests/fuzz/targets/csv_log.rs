@@ -26,7 +26,7 @@ fuzz_target!(init: seeds::plant(logs), |bytes: &[u8]| {
     assert!(whole.starts_with(&log), "what is left for later is at the end");
 
     for reading in &whole {
-        assert!((0..=check::MAX_SECONDS).contains(&reading.reported.as_unix()));
+        assert!(reading.reported.as_unix() >= 0);
         // %.14g may round what was sent, but only once.
         let written = format_line(reading);
         let again = match parse_line(written.as_bytes()) {
@@ -62,7 +62,7 @@ fn logs() -> Vec<Vec<u8>> {
     let odd = [
         &b"NODE;1;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0\r\n"[..],
         b"A;1;1;;-0;on;nan;-inf;1e3; 2 ;-905;-149;11700;0.1;0;0;52,516;;0x1900",
-        b"\xef\xbb\xbfB;1;99;x;1;6;1;1;1;1;1;1;1;1;1;1;90;-180\n",
+        b"\xef\xbb\xbf\xef\xbb\xbfB;1;99;x;1;6;1;1;1;1;1;1;1;1;1;1;90;-180\n",
     ];
     let logs = logs.iter().map(|log| seeds::excerpt(log));
     logs.chain(bodies.chain(odd).map(seeds::excerpt)).collect()

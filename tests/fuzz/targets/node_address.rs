@@ -20,7 +20,8 @@ fuzz_target!(init: seeds::plant(lists), |bytes: &[u8]| {
         Ok(nodes) => nodes,
         Err(mistakes) => {
             assert!(!mistakes.is_empty());
-            let shown: String = mistakes.iter().map(|mistake| format!("{mistake} {mistake:?}")).collect();
+            let shown = mistakes.iter().map(|mistake| format!("{mistake} {mistake:?}"));
+            let shown = shown.collect::<Vec<_>>().join("\n");
             return assert!(!is_secret || !shown.contains(SECRET), "{shown}");
         }
     };

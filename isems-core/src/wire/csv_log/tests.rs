@@ -121,6 +121,13 @@ fn a_line_that_is_not_utf8_is_windows_1252() {
 }
 
 #[test]
+fn byte_order_marks_before_a_line_are_no_part_of_the_name() {
+    for marks in ["\u{feff}", "\u{feff}\u{feff}"] {
+        assert_eq!(reading(&format!("{marks}{GOOD}")), reading(GOOD));
+    }
+}
+
+#[test]
 fn a_placeholder_from_before_the_first_measurement_is_no_reading() {
     let line = b"ESP32-Meshnode-1;1;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0";
     assert!(matches!(parse_line(line), Ok(Line::BootPlaceholder(_))));
