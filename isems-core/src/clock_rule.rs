@@ -202,6 +202,9 @@ fn begin(reported: &[Timestamp], next: Option<Next>, circumstances: &Circumstanc
         None => match circumstances
             .sender_offset()
             .filter(|offset| offset.unsigned_abs() > CLOCK_TOLERANCE)
+            // A line ahead of its own node's clock was written before that fell
+            // back: no offset of it holds for the line.
+            .filter(|offset| newest.plus(*offset) <= circumstances.arrival.plus(TOLERATED_LEAD))
         {
             Some(offset) => (offset, Basis::Corrected),
             None if circumstances.is_possible(newest) => (0, Basis::Node),

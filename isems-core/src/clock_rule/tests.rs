@@ -120,6 +120,12 @@ fn a_last_stretch_begins_a_run_by_what_is_known_of_its_clock() {
             begins(now - 200, Basis::Corrected),
         ),
         ("Date right, line before NTP", &[99], with_date(now), begins(now - 99, Basis::Estimated)),
+        (
+            "a line ahead of its node's Date",
+            &[now + year],
+            with_date(now - 1_000),
+            begins(-year, Basis::Estimated),
+        ),
     ] {
         assert_eq!(last(reported, &circumstances), fate, "{why}");
     }
