@@ -94,8 +94,8 @@ pub(super) fn writer_pool(
 /// The connections that only read; `query_only` forbids even temporary tables.
 /// They are opened together and stay open: one that is opened later could meet
 /// another file.
-pub(super) fn reader_pool(path: &Path) -> SqlitePool {
-    pool_options(READERS)
+pub(super) async fn reader_pool(path: &Path) -> SqlitePool {
+    let pool = pool_options(READERS)
         .min_connections(READERS)
         .after_connect(|connection, _| {
             Box::pin(async move {
@@ -104,7 +104,19 @@ pub(super) fn reader_pool(path: &Path) -> SqlitePool {
             })
         })
         .before_acquire(|connection, _| Box::pin(async move { Ok(is_idle(connection).await) }))
-        .connect_lazy_with(reading(path).pragma("query_only", "ON"))
+        .connect_lazy_with(reading(path).pragma("query_only", "ON"));
+    let mut opened = Vec::new();
+    for _ in 0..READERS {
+        match pool.acquire().await {
+            Ok(connection) => opened.push(connection),
+            Err(error) => {
+                tracing::debug!(%error, "a connection to read by cannot be opened yet: {error}");
+                break;
+            }
+        }
+    }
+    drop(opened);
+    pool
 }
 
 fn pool_options(connections: u32) -> SqlitePoolOptions {
@@ -220,7 +232,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("isems.db");
         prepare(&path).await.unwrap();
-        let reader = reader_pool(&path);
+        let reader = reader_pool(&path).await;
 
         for statement in [
             "INSERT INTO node (name, version) VALUES ('x', 1)",

@@ -30,7 +30,7 @@ impl Files {
     /// Opens a file that was prepared.
     pub(super) async fn open(path: &Arc<Path>) -> Result<Self, RepoError> {
         let writer = Writer::open(path).await?;
-        let reader = SqliteReader::new(path, writer.place());
+        let reader = SqliteReader::new(path, writer.place()).await;
         Ok(Self { writer: RwLock::new(writer), reader, path: Arc::clone(path) })
     }
 

@@ -50,9 +50,9 @@ pub(super) const HISTORY: &str = concat!(
 );
 
 impl SqliteReader {
-    pub(super) fn new(path: &Arc<Path>, place: Arc<Place>) -> Self {
+    pub(super) async fn new(path: &Arc<Path>, place: Arc<Place>) -> Self {
         Self {
-            pool: Arc::new(RwLock::new(connect::reader_pool(path))),
+            pool: Arc::new(RwLock::new(connect::reader_pool(path).await)),
             path: Arc::clone(path),
             place,
             bell: Arc::default(),

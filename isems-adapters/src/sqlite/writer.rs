@@ -87,7 +87,7 @@ impl Writer {
         }
         connect::prepare(path).await?;
         *self = Self::open_at(self.place(), path).await?;
-        *reader = connect::reader_pool(path);
+        *reader = connect::reader_pool(path).await;
         Ok(found)
     }
 

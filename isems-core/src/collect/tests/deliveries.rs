@@ -272,6 +272,15 @@ fn only_so_many_nodes_may_come_up_within_an_hour() {
 }
 
 #[test]
+fn a_log_is_not_believed_to_name_thousands_of_nodes() {
+    let mut world = World::new();
+    let log: String = (0..5_000).map(|i| line(&format!("N{i}"), T, 12.0)).collect();
+    let report = world.take(delivery("s", log.as_bytes(), T + 5));
+    assert_eq!(report.tally.stored, 1_000);
+    assert_eq!(report.tally.rejected["too many nodes"], 4_000);
+}
+
+#[test]
 fn no_reported_time_is_too_large_to_be_stored() {
     let mut world = World::new();
     let log = [line("A", i64::MAX, 12.0), line("A", 0, 12.1), line("A", T, 12.2)].concat();
