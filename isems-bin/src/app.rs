@@ -132,6 +132,7 @@ fn api_settings(settings: &Settings) -> ApiSettings {
     ApiSettings {
         cors_origin: settings.api.cors_origin.clone(),
         app_dir: settings.api.app_dir.clone(),
+        map_tiles: settings.api.map_tiles.clone(),
         limits: ApiLimits {
             connections: default.connections.min(half.max(FEW_CONNECTIONS)),
             drain_time: std::time::Duration::from_secs(3),

@@ -12,7 +12,7 @@ pub(crate) mod variables;
 use std::{ffi::OsString, fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use isems_adapters::{
-    api::CorsOrigin,
+    api::{CorsOrigin, MapTiles},
     http_polling::NodeAddress,
     mqtt::{BrokerAddress, Protocol, TopicFilter},
     sqlite::DatabaseUrl,
@@ -118,6 +118,8 @@ pub(crate) struct ApiOptions {
     pub(crate) cors_origin: CorsOrigin,
     /// A built isems-app.
     pub(crate) app_dir: Option<PathBuf>,
+    /// What the page's map is drawn on.
+    pub(crate) map_tiles: MapTiles,
 }
 
 /// What is logged and how.

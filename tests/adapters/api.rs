@@ -6,5 +6,7 @@ mod app_files;
 mod http;
 mod json;
 mod lifecycle;
+mod mounting;
 mod sources;
 mod support;
+mod v1;

@@ -57,6 +57,7 @@ fn every_mistake_is_reported_at_once_with_variable_value_and_what_is_accepted() 
         ("ISEMS_KEEP_PER_NODE", "-1", "whole number"),
         ("ISEMS_KEEP_DAYS", "0", "whole number"),
         ("ISEMS_APP_DIR", "/does/not/exist", "index.html"),
+        ("ISEMS_MAP_TILES", "/does/not/exist", "ZOOM/X/Y.png"),
         ("ISEMS_CORS_ORIGIN", "everybody", "https://map.example"),
         ("MQTT_TOPICS", "/isems/#/x", "/isems/#"),
         ("MQTT_PROTOCOL", "4", "3.1.1"),
@@ -70,7 +71,7 @@ fn every_mistake_is_reported_at_once_with_variable_value_and_what_is_accepted() 
         mistakes.iter().fold(Isems::new(), |isems, (name, value, _)| isems.set(name, value));
     for command in [&["check-config"][..], &["serve"], &["prune"]] {
         let told = isems.run(command).expect(64);
-        assert!(told.stderr.contains("20 mistakes"), "{}", told.stderr);
+        assert!(told.stderr.contains("21 mistakes"), "{}", told.stderr);
         for (name, value, accepted) in mistakes {
             let begin = format!("{name}={value:?}: ");
             let found = told.stderr.find(&begin);

@@ -2,7 +2,7 @@
 
 use hyper::{
     HeaderMap,
-    header::{ACCEPT, HeaderValue},
+    header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue},
 };
 
 /// Whether an error should be JSON: only if the client asks for
@@ -11,7 +11,7 @@ use hyper::{
 /// over a JSON object without measurements.
 pub(super) fn wants_json_errors(headers: &HeaderMap) -> bool {
     let quality = |wanted: &dyn Fn(&str) -> bool| {
-        ranges(headers)
+        ranges(headers, &ACCEPT)
             .filter(|(range, _)| wanted(range))
             .map(|(_, quality)| quality)
             .fold(0.0, f32::max)
@@ -26,13 +26,34 @@ pub(super) fn wants_json_errors(headers: &HeaderMap) -> bool {
 /// Whether the client asks for `text/html` by name, as browsers do for pages
 /// and never for scripts, styles or images.
 pub(super) fn wants_html(headers: &HeaderMap) -> bool {
-    ranges(headers).any(|(range, quality)| range.eq_ignore_ascii_case("text/html") && quality > 0.0)
+    names(headers, "text/html")
 }
 
-/// The media ranges with their quality.
-fn ranges(headers: &HeaderMap) -> impl Iterator<Item = (&str, f32)> {
+/// Whether the client asks for `text/event-stream` by name, as everything does
+/// that can follow events.
+pub(super) fn follows_events(headers: &HeaderMap) -> bool {
+    names(headers, "text/event-stream")
+}
+
+/// Whether the client takes an answer that is compressed with gzip.
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let quality = |coding: &str| {
+        ranges(headers, &ACCEPT_ENCODING)
+            .find(|(named, _)| named.eq_ignore_ascii_case(coding))
+            .map(|(_, quality)| quality)
+    };
+    quality("gzip").or_else(|| quality("x-gzip")).or_else(|| quality("*")).unwrap_or(0.0) > 0.0
+}
+
+fn names(headers: &HeaderMap, kind: &str) -> bool {
+    ranges(headers, &ACCEPT)
+        .any(|(range, quality)| range.eq_ignore_ascii_case(kind) && quality > 0.0)
+}
+
+/// What the client would take, with its quality.
+fn ranges<'a>(headers: &'a HeaderMap, of: &HeaderName) -> impl Iterator<Item = (&'a str, f32)> {
     headers
-        .get_all(ACCEPT)
+        .get_all(of)
         .iter()
         .filter_map(|value| HeaderValue::to_str(value).ok())
         .flat_map(|list| list.split(','))
@@ -75,6 +96,34 @@ mod tests {
             assert_eq!(wants_json_errors(&accepting(accept)), json, "{accept}");
         }
         assert!(!wants_json_errors(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn gzip_is_taken_by_those_who_say_so() {
+        for (accept, taken) in [
+            ("gzip", true),
+            ("gzip, deflate, br", true),
+            ("br;q=1.0, GZIP;q=0.2", true),
+            ("x-gzip", true),
+            ("*", true),
+            ("*, gzip;q=0", false),
+            ("gzip;q=0", false),
+            ("identity", false),
+            ("gzipped", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(accept));
+            assert_eq!(takes_gzip(&headers), taken, "{accept}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn events_are_followed_by_those_who_name_their_type() {
+        assert!(follows_events(&accepting("text/event-stream")));
+        assert!(!follows_events(&accepting("*/*")));
+        assert!(!follows_events(&HeaderMap::new()));
     }
 
     #[test]

@@ -15,6 +15,15 @@ pub(super) fn of_body(body: &[u8]) -> String {
     format!("\"{:032x}\"", hasher.finish128().as_u128())
 }
 
+/// The tag of a body in its coding: the same content compressed is another
+/// sequence of bytes, which a strong tag must tell apart.
+pub(super) fn of_coding(tag: &str, gzip: bool) -> String {
+    match tag.strip_suffix('"') {
+        Some(open) if gzip => format!("{open}-gzip\""),
+        _ => tag.to_owned(),
+    }
+}
+
 /// Whether the client says in `If-None-Match` that it has what `etag` names.
 pub(super) fn client_has(headers: &HeaderMap, etag: &str) -> bool {
     headers
@@ -30,6 +39,12 @@ pub(super) fn client_has(headers: &HeaderMap, etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_coding_has_its_own_tag() {
+        assert_eq!(of_coding("\"a\"", false), "\"a\"");
+        assert_eq!(of_coding("\"a\"", true), "\"a-gzip\"");
+    }
 
     #[test]
     fn a_client_has_what_it_names_strong_or_weak_alone_or_in_a_list() {

@@ -34,7 +34,7 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    fn status(self) -> StatusCode {
+    pub(super) fn status(self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -43,7 +43,7 @@ impl Problem {
         }
     }
 
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::NotFound => "There is nothing here. Try /measurements/latest",
             Self::Method => "This can only be read: use GET, HEAD or OPTIONS",
@@ -51,6 +51,21 @@ impl Problem {
                 "The measurements cannot be read just now. Try again in some seconds"
             }
             Self::Broken => "The measurements cannot be read. The collector's log says why",
+        }
+    }
+
+    /// For what was read but cannot be written as JSON.
+    pub(super) fn unwritable(error: &serde_json::Error) -> Self {
+        tracing::error!(%error, "measurements could not be written as JSON");
+        Self::Broken
+    }
+
+    /// The header that goes with it.
+    pub(super) fn annotate(self, response: &mut Response<Body>) {
+        match self {
+            Self::Method => set(response, ALLOW, METHODS),
+            Self::Unavailable => set(response, RETRY_AFTER, "5"),
+            Self::NotFound | Self::Broken => {}
         }
     }
 
@@ -66,11 +81,7 @@ impl Problem {
         let mut response = with_type(kind, body::full(text));
         *response.status_mut() = self.status();
         set(&mut response, VARY, "Accept");
-        match self {
-            Self::Method => set(&mut response, ALLOW, METHODS),
-            Self::Unavailable => set(&mut response, RETRY_AFTER, "5"),
-            Self::NotFound | Self::Broken => {}
-        }
+        self.annotate(&mut response);
         response
     }
 }
@@ -142,10 +153,9 @@ pub(super) fn set(response: &mut Response<Body>, name: HeaderName, value: &'stat
     response.headers_mut().insert(name, value);
 }
 
-/// A small page for those who come without an app to look at.
-pub(super) fn welcome() -> Response<Body> {
-    const PAGE: &str = include_str!("welcome.html");
-    with_type("text/html; charset=utf-8", body::full(PAGE))
+/// `200` with a word for machines.
+pub(super) fn plain(word: &'static str) -> Response<Body> {
+    with_type("text/plain; charset=utf-8", body::full(word))
 }
 
 #[cfg(test)]

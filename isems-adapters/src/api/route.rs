@@ -3,6 +3,8 @@
 use isems_core::Nodes;
 use percent_encoding::percent_decode_str;
 
+use super::v1::Target;
+
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -12,6 +14,12 @@ pub(super) enum Route {
     Recent(Option<String>),
     /// What is known of the sources.
     Sources,
+    /// Something of API v1; `None` if it has no such thing.
+    V1(Option<Target>),
+    /// Whether the server runs.
+    Health,
+    /// Whether the measurements can be read.
+    Ready,
     /// Nothing that is there, in a place that belongs to the API.
     Unknown {
         /// Whether it lies where measurements are, which any page may read.
@@ -28,6 +36,16 @@ impl Route {
             // `/apiary` is not ours.
             rest.is_empty() || rest.starts_with('/')
         });
+        if let Some(rest) = api.and_then(|rest| rest.strip_prefix("/v1"))
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            return Self::V1(Target::of(rest));
+        }
+        match path {
+            "/healthz" => return Self::Health,
+            "/readyz" => return Self::Ready,
+            _ => {}
+        }
         let local = api.unwrap_or(path);
         if local == "/sources" {
             return Self::Sources;
@@ -49,7 +67,8 @@ impl Route {
         match self {
             Self::Latest(_) | Self::Recent(_) => true,
             Self::Unknown { measurements } => *measurements,
-            Self::Sources | Self::Elsewhere => false,
+            Self::V1(target) => target.as_ref().is_some_and(Target::is_shared),
+            Self::Sources | Self::Health | Self::Ready | Self::Elsewhere => false,
         }
     }
 
@@ -72,7 +91,7 @@ impl Route {
 }
 
 /// Percent-decoded once; a malformed `%` stays, `+` stays. `None`: not UTF-8.
-fn decoded(node: &str) -> Option<String> {
+pub(super) fn decoded(node: &str) -> Option<String> {
     let text = percent_decode_str(node).decode_utf8().ok()?;
     Some(text.into_owned())
 }
@@ -171,10 +190,15 @@ mod tests {
             "/api",
             "/api/",
             "/api/index.html",
-            "/api/v1/nodes",
+            "/api/v2/nodes",
+            "/api/v10",
             "/api/api/sources",
+            "/api/api/v1/nodes",
+            "/api/healthz",
             "/%61pi/sources",
+            "/%61pi/v1/nodes",
             "//api/sources",
+            "//api/v1/nodes",
             "/sources/",
             "/sources/x",
         ] {
@@ -184,8 +208,28 @@ mod tests {
     }
 
     #[test]
+    fn all_below_api_v1_is_of_api_v1() {
+        assert_eq!(route("/api/v1/nodes?limit=1"), Route::V1(Some(Target::Nodes)));
+        for path in ["/api/v1", "/api/v1/", "/api/v1/x", "/api/v1/measurements/latest"] {
+            assert_eq!(route(path), Route::V1(None), "{path}");
+        }
+        assert_eq!(route("/healthz"), Route::Health);
+        assert_eq!(route("/readyz?x"), Route::Ready);
+    }
+
+    #[test]
     fn everything_else_is_the_apps() {
-        for path in ["/", "/apiary", "/nodes/a", "/measurement/latest", "*", ""] {
+        for path in [
+            "/",
+            "/v1/nodes",
+            "/healthz/",
+            "/dashboard/",
+            "/apiary",
+            "/nodes/a",
+            "/measurement/latest",
+            "*",
+            "",
+        ] {
             assert_eq!(route(path), Route::Elsewhere, "{path}");
         }
         assert_eq!(route("/sources"), Route::Sources);

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use isems_core::{ActivityRule, Clock, MeasurementReader, Query};
+use isems_core::{ActivityRule, Clock, MeasurementReader};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinSet},
@@ -79,12 +79,8 @@ impl ApiServer {
         };
         let (listener, local_addr) =
             listening.await.map_err(|cause| ApiError::Listen { listen, cause })?;
-        let query = Query::new(reader, activity);
-        Ok(Self {
-            listener,
-            local_addr,
-            service: Arc::new(Service::new(settings, query, clock, app)),
-        })
+        let service = Service::new(settings, reader, activity, clock, app);
+        Ok(Self { listener, local_addr, service: Arc::new(service) })
     }
 
     /// Where it listens; the port is the real one.
@@ -140,6 +136,7 @@ impl ApiServer {
         }
         drop(listener);
         draining.cancel();
+        service.end_events();
         connections.end_idle();
         let all = async {
             while let Some(ended) = tasks.join_next().await {

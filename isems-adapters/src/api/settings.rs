@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use hyper::header::HeaderValue;
 use jiff::tz::TimeZone;
 
+use super::map_tiles::MapTiles;
+
 /// How the API is served.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
@@ -17,13 +19,15 @@ pub struct ApiSettings {
     pub cors_origin: CorsOrigin,
     /// The folder of a built isems-app to serve at `/` (`ISEMS_APP_DIR`).
     pub app_dir: Option<PathBuf>,
+    /// What the map of the collector's page is drawn on (`ISEMS_MAP_TILES`).
+    pub map_tiles: MapTiles,
     /// What clients may cost.
     pub limits: ApiLimits,
 }
 
 impl ApiSettings {
     /// The API at `listen` with times in `zone`, readable from every origin,
-    /// without an app, under the default limits.
+    /// without an app or map tiles, under the default limits.
     #[must_use]
     pub fn new(listen: SocketAddr, zone: TimeZone) -> Self {
         Self {
@@ -31,6 +35,7 @@ impl ApiSettings {
             zone,
             cors_origin: CorsOrigin::default(),
             app_dir: None,
+            map_tiles: MapTiles::default(),
             limits: ApiLimits::default(),
         }
     }
@@ -67,6 +72,17 @@ pub struct ApiLimits {
     /// Bytes of measurements on their way to all clients together; an answer
     /// for which there is no room waits, at most `request_time`.
     pub answer_bytes: usize,
+    /// Clients that may follow events at once; more are answered with `503`.
+    pub event_clients: usize,
+    /// How often the newest measurements are looked at while somebody follows
+    /// events.
+    pub event_interval: Duration,
+    /// How long a client that follows events may hear nothing before it gets a
+    /// sign of life.
+    pub event_heartbeat: Duration,
+    /// Exports under way at once; others wait for their turn, at most
+    /// `request_time`.
+    pub exports: usize,
     /// How long answers that are under way may take when the server stops.
     pub drain_time: Duration,
 }
@@ -85,6 +101,10 @@ impl Default for ApiLimits {
             slowest_reader: 1024,
             concurrent_reads: 8,
             answer_bytes: 32 * 1024 * 1024,
+            event_clients: 64,
+            event_interval: Duration::from_secs(2),
+            event_heartbeat: Duration::from_secs(15),
+            exports: 8,
             drain_time: Duration::from_secs(5),
         }
     }

@@ -16,9 +16,9 @@ use super::{
     variables::{
         DATABASE_URL, HIDE_INACTIVE_AFTER_DAYS, ISEMS_APP_DIR, ISEMS_COMMIT_INTERVAL,
         ISEMS_CORS_ORIGIN, ISEMS_KEEP_DAYS, ISEMS_KEEP_PER_NODE, ISEMS_LISTEN, ISEMS_LOG,
-        ISEMS_LOG_FORMAT, ISEMS_NEW_NODES_PER_HOUR, ISEMS_POLL_CONCURRENCY, ISEMS_POLL_INTERVAL,
-        ISEMS_POLL_TIMEOUT, ISEMS_ROUTER_IPS, ISEMS_TIMEZONE, MQTT_CA_FILE, MQTT_CLIENT_ID,
-        MQTT_PASSWORD_FILE, MQTT_PROTOCOL, MQTT_SERVER, MQTT_TOPICS, SENTRY_DSN,
+        ISEMS_LOG_FORMAT, ISEMS_MAP_TILES, ISEMS_NEW_NODES_PER_HOUR, ISEMS_POLL_CONCURRENCY,
+        ISEMS_POLL_INTERVAL, ISEMS_POLL_TIMEOUT, ISEMS_ROUTER_IPS, ISEMS_TIMEZONE, MQTT_CA_FILE,
+        MQTT_CLIENT_ID, MQTT_PASSWORD_FILE, MQTT_PROTOCOL, MQTT_SERVER, MQTT_TOPICS, SENTRY_DSN,
         SENTRY_ENVIRONMENT,
     },
 };
@@ -142,7 +142,8 @@ fn api(from: &mut Reader) -> Option<ApiOptions> {
     let listen = from.take(ISEMS_LISTEN, values::parsed);
     let cors_origin = from.take(ISEMS_CORS_ORIGIN, values::parsed);
     let app_dir = from.take(ISEMS_APP_DIR, values::app_dir);
-    Some(ApiOptions { listen: listen?, cors_origin: cors_origin?, app_dir })
+    let map_tiles = from.take(ISEMS_MAP_TILES, values::parsed).unwrap_or_default();
+    Some(ApiOptions { listen: listen?, cors_origin: cors_origin?, app_dir, map_tiles })
 }
 
 fn log(from: &mut Reader) -> Option<LogSettings> {

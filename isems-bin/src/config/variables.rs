@@ -45,6 +45,7 @@ pub(crate) const ISEMS_TIMEZONE: &str = "ISEMS_TIMEZONE";
 pub(crate) const ISEMS_KEEP_PER_NODE: &str = "ISEMS_KEEP_PER_NODE";
 pub(crate) const ISEMS_KEEP_DAYS: &str = "ISEMS_KEEP_DAYS";
 pub(crate) const ISEMS_APP_DIR: &str = "ISEMS_APP_DIR";
+pub(crate) const ISEMS_MAP_TILES: &str = "ISEMS_MAP_TILES";
 pub(crate) const ISEMS_CORS_ORIGIN: &str = "ISEMS_CORS_ORIGIN";
 pub(crate) const MQTT_TOPICS: &str = "MQTT_TOPICS";
 pub(crate) const MQTT_CLIENT_ID: &str = "MQTT_CLIENT_ID";
@@ -125,6 +126,9 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable(ISEMS_APP_DIR, None,
         "a folder that holds index.html",
         "a built isems-app to serve at /"),
+    variable(ISEMS_MAP_TILES, None,
+        "osm, or a folder of tiles named ZOOM/X/Y.png",
+        "what the page's map is drawn on: the tiles of a folder, or with osm those of OpenStreetMap, which browsers then fetch from its servers. Unset: a plain grid, and no other host is asked for anything"),
     variable(ISEMS_CORS_ORIGIN, Some("*"),
         "* or an origin such as https://map.example",
         "the origin whose pages may read the API"),

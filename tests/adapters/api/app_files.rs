@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use tempfile::TempDir;
 
-use super::support::{Answer, Api, Stub, row, settings, start, start_with};
+use super::support::{Api, Stub, row, settings, start_with};
 
 const INDEX: &str = "<!doctype html><title>isems-app</title>";
 
@@ -86,7 +86,9 @@ async fn the_page_never_stands_for_something_of_the_api() {
         "/%61pi/x",
         "//api/x",
         "/sources/x",
-        "/api/v1/nodes",
+        "/api/v1",
+        "/api/v1/index.html",
+        "/api/v2/nodes",
     ] {
         let answer = api.request("GET", target, &[browser]).await;
         assert_eq!(answer.status, 404, "{target}");
@@ -191,13 +193,4 @@ async fn a_newly_built_app_behind_the_same_link_is_served_without_a_restart() {
     build("two");
     point_to("two");
     assert_eq!(api.get("/").await.text(), "two");
-}
-
-#[tokio::test]
-async fn without_an_app_there_is_a_small_page_that_leads_to_the_api() {
-    let api = start(&Stub::of(Vec::new())).await;
-    let answer: Answer = api.get("/").await;
-    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-    assert!(answer.text().contains("href=\"measurements/latest\""));
-    assert_eq!(api.get("/index.html").await.status, 404);
 }

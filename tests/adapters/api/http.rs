@@ -41,7 +41,7 @@ async fn other_methods_are_answered_with_those_that_are_allowed() {
 #[tokio::test]
 async fn unknown_paths_are_not_found_whatever_the_method() {
     let api = start(&Stub::of(vec![row(1, "a", 0)])).await;
-    for target in ["/api", "/api/v1/nodes", "/measurements", "/measurements/a", "/sources/a", "/x"]
+    for target in ["/api", "/api/v2/nodes", "/measurements", "/measurements/a", "/sources/a", "/x"]
     {
         for method in ["GET", "OPTIONS", "POST"] {
             let answer = api.request(method, target, &[]).await;

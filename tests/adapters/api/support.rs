@@ -177,9 +177,17 @@ pub(super) async fn start(stub: &Arc<Stub>) -> Api {
 }
 
 pub(super) async fn start_with(stub: &Arc<Stub>, settings: ApiSettings) -> Api {
-    let reader = Arc::clone(stub) as Arc<dyn MeasurementReader>;
+    start_over(Arc::clone(stub) as _, Arc::new(FixedClock), settings).await
+}
+
+/// A server over any repository and clock.
+pub(super) async fn start_over(
+    reader: Arc<dyn MeasurementReader>,
+    clock: Arc<dyn Clock>,
+    settings: ApiSettings,
+) -> Api {
     let activity = ActivityRule::default();
-    let bound = ApiServer::bind(settings, reader, activity, Arc::new(FixedClock)).await.unwrap();
+    let bound = ApiServer::bind(settings, reader, activity, clock).await.unwrap();
     let address = bound.local_addr();
     let stop = CancellationToken::new();
     let served = tokio::spawn(bound.serve(stop.clone()));
@@ -222,6 +230,20 @@ impl Answer {
         }
     }
 
+    /// The body without the marks of chunked transfer.
+    pub(super) fn unchunked(&self) -> Vec<u8> {
+        assert_eq!(self.header("transfer-encoding"), "chunked");
+        let (mut rest, mut body) = (&self.body[..], Vec::new());
+        while let Some((chunk, after)) = chunk(rest) {
+            body.extend_from_slice(chunk);
+            rest = after;
+            if chunk.is_empty() {
+                return body;
+            }
+        }
+        panic!("the body breaks off after {} bytes", body.len());
+    }
+
     pub(super) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -235,6 +257,16 @@ impl Answer {
         assert_eq!(self.status, 200, "{}", self.text());
         serde_json::from_value(self.json()["measurements"].take()).unwrap()
     }
+}
+
+/// The first chunk of a body in chunked transfer and what follows it, if it is
+/// whole.
+pub(super) fn chunk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
+    let size = std::str::from_utf8(&bytes[..end]).unwrap();
+    let size = usize::from_str_radix(size, 16).unwrap();
+    let (chunk, rest) = bytes[end + 2..].split_at_checked(size)?;
+    Some((chunk, rest.strip_prefix(b"\r\n")?))
 }
 
 /// Everything until the server closes.

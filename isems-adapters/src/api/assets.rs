@@ -1,0 +1,105 @@
+//! Answers with the files of the collector's own page.
+
+use hyper::{
+    HeaderMap, Response, StatusCode,
+    header::{
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, LOCATION,
+        REFERRER_POLICY, VARY,
+    },
+};
+
+use super::{
+    accept,
+    body::{self, Body},
+    etag,
+    map_tiles::{MapTiles, Tile},
+    page,
+    respond::{self, not_modified, set},
+};
+
+/// Where the page is while an app has `/`.
+const ASIDE: &str = "/dashboard";
+
+/// What there is of the page at a path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// A file.
+    File(&'static page::Asset),
+    /// What its map is drawn on.
+    Map,
+    /// A tile of its map.
+    Tile(Tile),
+    /// Links of the page are relative to its folder: it wants the slash.
+    WithoutSlash,
+}
+
+/// What there is at a request's path; `aside`: an app has `/`.
+pub(super) fn at(path: &str, aside: bool) -> Option<Place> {
+    let below = if aside { path.strip_prefix(ASIDE)? } else { path };
+    if aside && below.is_empty() {
+        return Some(Place::WithoutSlash);
+    }
+    let path = below.strip_prefix('/')?;
+    match path.strip_prefix("tiles/") {
+        Some(tile) => Tile::at(tile).map(Place::Tile),
+        None if path == "map.json" => Some(Place::Map),
+        None => page::asset(path).map(Place::File),
+    }
+}
+
+/// What is there: files compressed if the client takes that, `304` if it has
+/// it.
+pub(super) async fn answer(place: Place, headers: &HeaderMap, tiles: &MapTiles) -> Response<Body> {
+    match place {
+        Place::File(asset) => file(asset, headers, tiles),
+        Place::Map => respond::json(tiles.description().into(), headers),
+        Place::Tile(at) => tile(at, tiles).await,
+        Place::WithoutSlash => {
+            let mut response = Response::new(body::empty());
+            *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+            set(&mut response, LOCATION, "/dashboard/");
+            response
+        }
+    }
+}
+
+/// The tile, or that there is none, which is no error: maps end somewhere.
+async fn tile(at: Tile, tiles: &MapTiles) -> Response<Body> {
+    let tiles = tiles.clone();
+    let read = tokio::task::spawn_blocking(move || tiles.read(at)).await;
+    let Some(png) = read.ok().flatten() else {
+        let mut response = Response::new(body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return response;
+    };
+    let mut response = respond::with_type("image/png", body::full(png));
+    set(&mut response, CACHE_CONTROL, "max-age=86400");
+    response
+}
+
+fn file(asset: &'static page::Asset, headers: &HeaderMap, tiles: &MapTiles) -> Response<Body> {
+    let gzip = !asset.gzip.is_empty() && accept::takes_gzip(headers);
+    let content = if gzip { &asset.gzip } else { asset.identity };
+    let mut response = respond::with_type(asset.content_type, body::full(content));
+    let tag = etag::of_coding(&asset.etag, gzip);
+    let has = etag::client_has(headers, &tag);
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    if !asset.gzip.is_empty() {
+        set(&mut response, VARY, "Accept-Encoding");
+    }
+    if asset.content_type.starts_with("text/html") {
+        if let Ok(policy) = HeaderValue::try_from(tiles.policy()) {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        set(&mut response, REFERRER_POLICY, tiles.referrer_policy());
+    }
+    if has {
+        return not_modified(response);
+    }
+    if gzip {
+        set(&mut response, CONTENT_ENCODING, "gzip");
+    }
+    response
+}

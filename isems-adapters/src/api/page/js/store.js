@@ -1,0 +1,172 @@
+// What the collector knows, kept up to date.
+
+import { i18n } from './i18n.js';
+
+const AT = location.pathname.endsWith('/dashboard/') ? '../api/v1/' : 'api/v1/';
+
+/** Looks at everything anew so often, in case a connection died unnoticed. */
+const REFRESH = 10 * 60_000;
+/** While events cannot be followed, the list is fetched so often. */
+const POLL = 15_000;
+/** A connection that breaks for less is not worth a word. */
+const PATIENCE = 4_000;
+
+export function address(path, parameters) {
+  const query = new URLSearchParams(parameters ?? {}).toString();
+  return AT + path + (query ? `?${query}` : '');
+}
+
+export function nodePath(id, rest = '') {
+  return `nodes/${encodeURIComponent(id)}${rest}`;
+}
+
+/** JSON of API v1; an error that says in words what went wrong. */
+export async function fetchJson(path, parameters, signal) {
+  const response = await fetch(address(path, parameters), { signal, headers: { accept: 'application/json' }, cache: 'no-cache' });
+  if (response.ok) return response.json();
+  const problem = await response.json().catch(() => ({}));
+  const error = new Error(problem.detail ?? problem.title ?? `HTTP ${response.status}`);
+  error.status = response.status;
+  throw error;
+}
+
+class Store extends EventTarget {
+  nodes = new Map();
+  /** `loading`, `ready` or `failed`. */
+  phase = 'loading';
+  error = '';
+  days = 30;
+  /** Since when there is no connection, in milliseconds; `null` while there is. */
+  lostSince = null;
+  /** When the collector was last known to be there. */
+  heardAt = 0;
+
+  #stream = null;
+  #loading = null;
+  #lateWord = null;
+  #polling = null;
+  /** What came as an event since the last load began. */
+  #taken = new Map();
+
+  /** Fetches all nodes; does nothing while that is under way. */
+  load() {
+    this.#loading ??= this.#fetchAll().finally(() => {
+      this.#loading = null;
+    });
+    return this.#loading;
+  }
+
+  async #fetchAll() {
+    this.#taken.clear();
+    try {
+      const found = new Map();
+      let after = null;
+      do {
+        const page = await fetchJson('nodes', after === null ? {} : { after });
+        i18n.setTime(page.timeZone, page.now);
+        if (Number.isFinite(page.hideInactiveAfterDays)) this.days = page.hideInactiveAfterDays;
+        for (const node of page.nodes) if (typeof node?.id === 'string') found.set(node.id, node);
+        after = page.next ?? null;
+      } while (after !== null);
+      // What came as an event meanwhile is at least as new.
+      for (const [id, node] of this.#taken) found.set(id, node);
+      this.nodes = found;
+      this.phase = 'ready';
+      this.#connected();
+      this.#tell('nodes');
+    } catch (error) {
+      this.error = error.message;
+      if (this.phase === 'ready') {
+        this.#lost();
+      } else {
+        this.phase = 'failed';
+        this.#tell('nodes');
+      }
+    }
+  }
+
+  /** Loads everything and follows what happens. */
+  start() {
+    // Followed first, so that nothing can happen in between.
+    this.#follow();
+    setInterval(() => this.load(), REFRESH);
+    addEventListener('online', () => this.#again());
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden && Date.now() - this.heardAt > 60_000) this.#again();
+    });
+    return this.load();
+  }
+
+  retry() {
+    this.phase = 'loading';
+    this.#tell('nodes');
+    return this.#again();
+  }
+
+  #again() {
+    if (this.#stream?.readyState !== EventSource.OPEN) this.#follow();
+    return this.load();
+  }
+
+  #follow() {
+    this.#stream?.close();
+    const stream = new EventSource(address('events'));
+    this.#stream = stream;
+    stream.addEventListener('open', () => {
+      clearInterval(this.#polling);
+      this.#polling = null;
+      // What was removed while nobody listened is not among the events.
+      if (this.lostSince !== null || this.phase === 'failed') this.load();
+      this.#connected();
+    });
+    stream.addEventListener('node', (event) => this.#take(event.data));
+    stream.addEventListener('error', () => {
+      if (stream.readyState !== EventSource.CLOSED) {
+        this.#lost();
+        return;
+      }
+      // For good, as after a 503: then by asking.
+      this.load();
+      this.#polling ??= setInterval(() => this.#again(), POLL);
+    });
+  }
+
+  #take(data) {
+    let node;
+    try {
+      node = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (typeof node?.id !== 'string') return;
+    this.#taken.set(node.id, node);
+    this.nodes.set(node.id, node);
+    this.#connected();
+    this.dispatchEvent(new CustomEvent('node', { detail: node }));
+  }
+
+  #connected() {
+    this.heardAt = Date.now();
+    clearTimeout(this.#lateWord);
+    this.#lateWord = null;
+    if (this.lostSince === null) return;
+    this.lostSince = null;
+    this.#tell('connection');
+  }
+
+  #lost() {
+    if (this.lostSince !== null || this.#lateWord !== null) return;
+    const since = i18n.now();
+    this.#lateWord = setTimeout(() => {
+      this.#lateWord = null;
+      this.lostSince = since;
+      this.#tell('connection');
+    }, PATIENCE);
+  }
+
+  #tell(what) {
+    this.dispatchEvent(new Event(what));
+  }
+}
+
+export const store = new Store();

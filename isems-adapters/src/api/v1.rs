@@ -1,0 +1,251 @@
+//! API v1, everything below `/api/v1/`; `v1/openapi.json` describes it.
+
+mod events;
+mod export;
+mod history;
+mod node_view;
+mod params;
+mod problem;
+mod target;
+mod time_text;
+
+use std::sync::Arc;
+
+use hyper::{
+    HeaderMap, Method, Response, Uri,
+    body::Bytes,
+    header::{CONTENT_ENCODING, ETAG, HeaderValue, VARY},
+};
+use isems_core::{
+    ActivityRule, Clock, HistoryRange, MeasurementReader, NodeId, StoredMeasurement, Timestamp,
+};
+use jiff::tz::TimeZone;
+
+pub(super) use self::target::Target;
+use self::{events::Events, export::Exports, params::Parameters, problem::Fault};
+use super::{
+    accept,
+    body::{self, Body},
+    episode::Episode,
+    etag, gzip,
+    respond::{self, Problem},
+    settings::ApiSettings,
+    sources_view,
+    turns::Turns,
+    view,
+};
+
+/// The document with the version of this program.
+const OPENAPI: &str = include_str!("v1/openapi.json");
+
+/// What stands in the document for the version.
+const VERSION: &str = "0.0.0-version";
+
+/// Everything that answers of API v1 are made of.
+pub(super) struct V1 {
+    reader: Arc<dyn MeasurementReader>,
+    activity: ActivityRule,
+    clock: Arc<dyn Clock>,
+    zone: TimeZone,
+    turns: Arc<Turns>,
+    events: Events,
+    exports: Exports,
+    trouble: Trouble,
+}
+
+/// Reading one thing may fail while another can be read.
+#[derive(Default)]
+struct Trouble {
+    latest: Episode,
+    node: Episode,
+    history: Episode,
+    sources: Episode,
+}
+
+/// Bytes with what names them and says how they are compressed.
+struct Packed {
+    bytes: Bytes,
+    tag: String,
+    gzip: bool,
+}
+
+impl V1 {
+    pub(super) fn new(
+        settings: &ApiSettings,
+        reader: Arc<dyn MeasurementReader>,
+        activity: ActivityRule,
+        clock: Arc<dyn Clock>,
+        turns: Arc<Turns>,
+    ) -> Self {
+        let zone = settings.zone.clone();
+        let events = Events::new(settings, &reader, activity, &clock, &turns);
+        let exports = Exports::new(&settings.limits, &reader, &zone, &turns);
+        let trouble = Trouble::default();
+        Self { reader, activity, clock, zone, turns, events, exports, trouble }
+    }
+
+    /// Ends what has no end of its own.
+    pub(super) fn end_events(&self) {
+        self.events.end();
+    }
+
+    /// Whether the repository can be read.
+    pub(super) async fn readiness(&self) -> Result<(), Problem> {
+        let sources = async { self.trouble.sources.told(self.reader.sources().await) };
+        self.turns.read(sources).await.map(drop)
+    }
+
+    /// The answer for a target; `None`: there is no such thing.
+    pub(super) async fn answer(
+        &self,
+        target: Option<&Target>,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Response<Body> {
+        let answer = match (target, method) {
+            (Some(target), &Method::GET | &Method::HEAD) => {
+                self.read(target, method, uri.query(), headers).await
+            }
+            (Some(_), &Method::OPTIONS) => Ok(respond::options()),
+            (Some(_), _) => Err(Problem::Method.into()),
+            (None, _) => Err(Problem::NotFound.into()),
+        };
+        answer.unwrap_or_else(|fault| fault.response(uri.path()))
+    }
+
+    async fn read(
+        &self,
+        target: &Target,
+        method: &Method,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, Fault> {
+        let parameters = Parameters::of(query, target.parameters())?;
+        let now = self.clock.now();
+        match target {
+            Target::Nodes => self.whole(headers, self.nodes(&parameters, now)).await,
+            Target::Node(id) => self.whole(headers, self.node(id.as_deref(), now)).await,
+            Target::History(id) => {
+                self.whole(headers, self.history(id.as_deref(), &parameters, now)).await
+            }
+            Target::Export(id, format) => {
+                let node = named(id.as_deref())?;
+                let range = history::range(&parameters)?;
+                self.exports.answer(node, range, *format, accept::takes_gzip(headers)).await
+            }
+            Target::Latest => self.whole(headers, self.latest(&parameters, now)).await,
+            Target::Sources => self.whole(headers, self.sources(now)).await,
+            Target::Events => {
+                let follow = method == Method::GET && accept::follows_events(headers);
+                self.events.answer(headers, follow).await
+            }
+            Target::OpenApi => {
+                let text = OPENAPI.replace(VERSION, env!("CARGO_PKG_VERSION"));
+                self.whole(headers, async { Ok(text.into_bytes()) }).await
+            }
+        }
+    }
+
+    /// A JSON answer that is made whole, in turn and within the limits.
+    async fn whole(
+        &self,
+        headers: &HeaderMap,
+        make: impl Future<Output = Result<Vec<u8>, Fault>>,
+    ) -> Result<Response<Body>, Fault> {
+        let packed = async {
+            let json = make.await?;
+            let small = if accept::takes_gzip(headers) { gzip::of(&json).await } else { None };
+            let tag = etag::of_coding(&etag::of_body(&json), small.is_some());
+            let gzip = small.is_some();
+            let bytes = small.unwrap_or(json);
+            let room = self.turns.room(bytes.len()).await?;
+            Ok::<_, Fault>(Packed { bytes: body::holding(bytes, room), tag, gzip })
+        };
+        let Packed { bytes, tag, gzip } = self.turns.read(packed).await?;
+        let has = etag::client_has(headers, &tag);
+        let mut response = respond::with_type("application/json", body::full(bytes));
+        if let Ok(tag) = HeaderValue::try_from(tag) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        respond::set(&mut response, VARY, "Accept-Encoding");
+        if has {
+            return Ok(respond::not_modified(response));
+        }
+        if gzip {
+            respond::set(&mut response, CONTENT_ENCODING, "gzip");
+        }
+        Ok(response)
+    }
+
+    async fn nodes(&self, parameters: &Parameters, now: Timestamp) -> Result<Vec<u8>, Fault> {
+        let limit = parameters.integer("limit", 1..=1_000)?.unwrap_or(1_000);
+        let mut rows = self.selected(parameters, now).await?;
+        if let Some(after) = parameters.get("after") {
+            rows.retain(|row| row.measurement.node.as_str() > after);
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok(node_view::nodes(&rows, more, now, self.activity, &self.zone)?)
+    }
+
+    async fn latest(&self, parameters: &Parameters, now: Timestamp) -> Result<Vec<u8>, Fault> {
+        let rows = self.selected(parameters, now).await?;
+        Ok(view::measurements(&rows, &self.zone)?)
+    }
+
+    /// The newest measurement of each node that `active` selects: of the active
+    /// ones, of the others, or of all.
+    async fn selected(
+        &self,
+        parameters: &Parameters,
+        now: Timestamp,
+    ) -> Result<Vec<StoredMeasurement>, Fault> {
+        let active = parameters.boolean("active")?;
+        let since = (active == Some(true)).then(|| self.activity.active_since(now));
+        let mut rows = self.trouble.latest.told(self.reader.latest(since).await)?;
+        if active == Some(false) {
+            rows.retain(|row| !self.activity.is_active(row.measurement.observed, now));
+        }
+        Ok(rows)
+    }
+
+    async fn node(&self, id: Option<&str>, now: Timestamp) -> Result<Vec<u8>, Fault> {
+        let newest = self.newest(&named(id)?).await?;
+        Ok(node_view::node(&newest, now, self.activity, &self.zone)?)
+    }
+
+    async fn history(
+        &self,
+        id: Option<&str>,
+        parameters: &Parameters,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Fault> {
+        let node = named(id)?;
+        let asked = history::Asked::of(parameters, now)?;
+        self.newest(&node).await?;
+        let (range, step) = (asked.whole_buckets()?, asked.step);
+        let buckets = self.reader.buckets(&node, range, step).await;
+        let buckets = self.trouble.history.told(buckets)?;
+        Ok(history::json(&node, &asked, &buckets, &self.zone)?)
+    }
+
+    async fn sources(&self, now: Timestamp) -> Result<Vec<u8>, Fault> {
+        let sources = self.trouble.sources.told(self.reader.sources().await)?;
+        Ok(sources_view::sources(&sources, &self.zone, now)?)
+    }
+
+    /// A node's newest measurement; without one it is unknown.
+    async fn newest(&self, node: &NodeId) -> Result<StoredMeasurement, Fault> {
+        let rows = self.reader.history(node, HistoryRange::ALL, 1).await;
+        let newest = self.trouble.node.told(rows)?.pop();
+        newest.ok_or_else(Fault::unknown_node)
+    }
+}
+
+/// A name that no node can have is that of an unknown node.
+fn named(id: Option<&str>) -> Result<NodeId, Fault> {
+    let node = id.and_then(|id| NodeId::new(id).ok());
+    node.ok_or_else(Fault::unknown_node)
+}

@@ -1,0 +1,307 @@
+//! What happens, as it happens.
+
+use std::time::Duration;
+
+use isems_core::RepoError;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
+use super::support::{World, measured};
+use crate::api::support::{
+    Answer, Api, BOUND, Stub, chunk, read_all, row, settings, start_with, until,
+};
+
+const DAY: i64 = 86_400;
+
+/// An event as a browser would see it.
+#[derive(Debug, PartialEq)]
+struct Event {
+    id: String,
+    node: Value,
+}
+
+/// A client that follows.
+struct Follower {
+    stream: TcpStream,
+    raw: Vec<u8>,
+    text: String,
+    /// How much of the text was read.
+    at: usize,
+    id: String,
+}
+
+impl Follower {
+    async fn of(api: &Api) -> Self {
+        Self::with(api, "X: y").await
+    }
+
+    /// Follows from an event on, once the server has begun to answer.
+    async fn from(api: &Api, last: &str) -> Self {
+        Self::with(api, &format!("Last-Event-ID: {last}")).await
+    }
+
+    async fn with(api: &Api, header: &str) -> Self {
+        let mut stream = api.connect().await;
+        let request = format!(
+            "GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{header}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut follower =
+            Self { stream, raw: Vec::new(), text: String::new(), at: 0, id: String::new() };
+        while !follower.raw.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            follower.read().await;
+        }
+        let end = follower.raw.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
+        let answer = Answer::parse(&follower.raw[..end]);
+        assert_eq!((answer.status, answer.header("content-type")), (200, "text/event-stream"));
+        follower.raw.drain(..end);
+        follower
+    }
+
+    async fn read(&mut self) {
+        let read = timeout(BOUND, self.stream.read_buf(&mut self.raw)).await;
+        assert!(read.expect("nothing comes").unwrap() > 0, "the stream ended");
+    }
+
+    /// The next block of lines.
+    async fn block(&mut self) -> String {
+        loop {
+            if let Some((block, _)) = self.text[self.at..].split_once("\n\n") {
+                let block = block.to_owned();
+                self.at += block.len() + 2;
+                return block;
+            }
+            self.text.drain(..std::mem::take(&mut self.at));
+            while chunk(&self.raw).is_none() {
+                self.read().await;
+            }
+            let (piece, rest) = chunk(&self.raw).unwrap();
+            self.text.push_str(std::str::from_utf8(piece).unwrap());
+            self.raw = rest.to_vec();
+        }
+    }
+
+    /// The next event with data.
+    async fn event(&mut self) -> Event {
+        loop {
+            let block = self.block().await;
+            let field = |name: &str| {
+                let prefix = format!("{name}: ");
+                block.lines().find_map(|line| line.strip_prefix(&*prefix).map(str::to_owned))
+            };
+            if let Some(id) = field("id") {
+                self.id = id;
+            }
+            if let Some(data) = field("data") {
+                assert_eq!(field("event").as_deref(), Some("node"));
+                return Event { id: self.id.clone(), node: serde_json::from_str(&data).unwrap() };
+            }
+        }
+    }
+}
+
+async fn quick(nodes: &[&str]) -> World {
+    let rows = nodes.iter().map(|node| measured(node, 600)).collect();
+    World::with(rows, |limits| limits.event_interval = Duration::from_millis(20)).await
+}
+
+#[tokio::test]
+async fn a_new_measurement_is_told_to_all_who_follow() {
+    let world = quick(&["a", "b"]).await;
+    let mut followers = [Follower::of(&world.api).await, Follower::of(&world.api).await];
+    world.store(vec![measured("b", 300)]).await;
+    for follower in &mut followers {
+        assert_eq!(follower.block().await, "retry: 5000");
+        assert_eq!(follower.block().await, "id: 2", "nothing happened before");
+        let event = follower.event().await;
+        assert_eq!((event.id.as_str(), &event.node["id"]), ("3", &"b".into()));
+        assert_eq!(event.node, world.api.get("/api/v1/nodes/b").await.json());
+    }
+}
+
+#[tokio::test]
+async fn an_older_measurement_is_no_news() {
+    let world = quick(&["a"]).await;
+    let mut follower = Follower::of(&world.api).await;
+    world.store(vec![measured("a", 900)]).await;
+    world.store(vec![measured("b", 0)]).await;
+    assert_eq!(follower.event().await.node["id"], "b");
+}
+
+#[tokio::test]
+async fn a_node_that_falls_silent_is_news_though_nothing_was_measured() {
+    let world = quick(&["a", "b"]).await;
+    world.store(vec![measured("b", 0)]).await;
+    let mut follower = Follower::of(&world.api).await;
+    world.clock.advance(DAY - 600 + 1);
+    let event = follower.event().await;
+    assert_eq!((event.id.as_str(), &event.node["id"]), ("3", &"a".into()));
+    assert_eq!(event.node["state"]["check"], "silent");
+    world.clock.advance(600);
+    assert_eq!(follower.event().await.node["id"], "b");
+    world.clock.advance(29 * DAY - 600);
+    let inactive = follower.event().await.node;
+    assert_eq!((&inactive["id"], &inactive["active"]), (&"a".into(), &false.into()));
+}
+
+#[tokio::test]
+async fn who_comes_back_hears_first_what_it_missed_lowest_id_first() {
+    let world = quick(&["a", "b", "c"]).await;
+    world.store(vec![measured("c", 60), measured("a", 30)]).await;
+    let mut follower = Follower::from(&world.api, "3").await;
+    let missed = [follower.event().await, follower.event().await];
+    let told = missed.map(|event| (event.id, event.node["id"].as_str().unwrap().to_owned()));
+    assert_eq!(told, [("4", "c"), ("5", "a")].map(|(id, node)| (id.to_owned(), node.to_owned())));
+    world.store(vec![measured("b", 0)]).await;
+    let event = follower.event().await;
+    assert_eq!((event.id.as_str(), &event.node["id"]), ("6", &"b".into()));
+}
+
+#[tokio::test]
+async fn who_comes_back_hears_of_those_that_fell_silent_meanwhile() {
+    let world = quick(&["a", "b"]).await;
+    world.store(vec![measured("b", 0)]).await;
+    world.clock.advance(DAY);
+    let mut follower = Follower::from(&world.api, "3").await;
+    assert_eq!(follower.event().await.node["id"], "a");
+}
+
+#[tokio::test]
+async fn an_id_that_was_never_given_is_one_of_another_database() {
+    let world = quick(&["a", "b"]).await;
+    let mut follower = Follower::from(&world.api, "99").await;
+    let told = [follower.event().await.node, follower.event().await.node];
+    assert_eq!(told.map(|node| node["id"].as_str().unwrap().to_owned()), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn who_does_not_name_the_type_polls() {
+    let world = quick(&["a"]).await;
+    for (headers, events) in
+        [(&["X: y"][..], 0), (&["Accept: */*", "Last-Event-ID: 0"], 1), (&["Last-Event-ID: 1"], 0)]
+    {
+        let answer = world.api.request("GET", "/api/v1/events", headers).await;
+        assert_eq!(answer.text().matches("event: node\n").count(), events, "{headers:?}");
+        assert!(answer.text().ends_with("id: 1\n\n"));
+    }
+    for malformed in ["x", "-1", "1.5", ""] {
+        let header = format!("Last-Event-ID: {malformed}");
+        let answer = world.api.request("GET", "/api/v1/events", &[&header]).await;
+        assert_eq!(answer.status, 400, "{malformed}");
+    }
+}
+
+#[tokio::test]
+async fn without_news_there_are_signs_of_life() {
+    let world = World::with(vec![measured("a", 0)], |limits| {
+        limits.event_heartbeat = Duration::from_millis(30);
+    })
+    .await;
+    let mut follower = Follower::of(&world.api).await;
+    let mut blocks = Vec::new();
+    for _ in 0..4 {
+        blocks.push(follower.block().await);
+    }
+    assert_eq!(blocks, ["retry: 5000", "id: 1", ":", ":"]);
+}
+
+#[tokio::test]
+async fn only_so_many_may_follow_and_a_place_becomes_free() {
+    let world = World::with(vec![measured("a", 0)], |limits| {
+        limits.event_clients = 2;
+        limits.event_heartbeat = Duration::from_millis(20);
+    })
+    .await;
+    let first = Follower::of(&world.api).await;
+    let _second = Follower::of(&world.api).await;
+    let asking = ["Accept: text/event-stream"];
+    let refused = world.api.request("GET", "/api/v1/events", &asking).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
+    assert_eq!(refused.json()["status"], 503);
+    drop(first);
+    let free = || async { world.api.get("/api/v1/events").await.status == 200 };
+    until("a place is free", free).await;
+}
+
+#[tokio::test]
+async fn who_does_not_keep_up_is_cut_off_and_the_others_go_on() {
+    let names: Vec<_> = (0..2_000).map(|i| format!("node {i:04}")).collect();
+    let rows = |age| names.iter().map(|name| measured(name, age)).collect::<Vec<_>>();
+    let world = World::with(rows(40_000), |limits| {
+        limits.event_interval = Duration::from_millis(10);
+        limits.write_stall = Duration::from_millis(300);
+    })
+    .await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(world.api.address).await.unwrap();
+    let request = b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
+    slow.write_all(request).await.unwrap();
+    slow.read_exact(&mut [0; 16]).await.unwrap();
+    let mut quick = Follower::of(&world.api).await;
+    // Some three megabytes each time: more than any buffer of the system holds.
+    for round in 0..8 {
+        world.store(rows(30_000 - round)).await;
+        for _ in 0..names.len() {
+            quick.event().await;
+        }
+    }
+    let bytes = read_all(&mut slow).await;
+    assert!(!bytes.ends_with(b"0\r\n\r\n"), "it was cut off, not ended");
+    world.store(vec![measured("late", 0)]).await;
+    assert_eq!(quick.event().await.node["id"], "late");
+}
+
+#[tokio::test]
+async fn while_nobody_follows_nobody_looks() {
+    let stub = Stub::of(vec![row(1, "a", 0)]);
+    let mut settings = settings();
+    settings.limits.event_interval = Duration::from_millis(10);
+    settings.limits.event_heartbeat = Duration::from_millis(10);
+    let api = start_with(&stub, settings).await;
+    let looks = || stub.begun.load(std::sync::atomic::Ordering::SeqCst);
+    let follower = Follower::of(&api).await;
+    until("it looks again and again", || async { looks() > 3 }).await;
+    drop(follower);
+    let rests = || async {
+        let before = looks();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        looks() == before
+    };
+    until("it rests", rests).await;
+    let _again = Follower::of(&api).await;
+    let before = looks();
+    until("it looks again", || async { looks() > before + 1 }).await;
+}
+
+#[tokio::test]
+async fn at_the_end_streams_end_and_are_not_waited_for() {
+    let mut world = quick(&["a"]).await;
+    let mut follower = Follower::of(&world.api).await;
+    follower.block().await;
+    follower.block().await;
+    world.api.stop.cancel();
+    let served = timeout(BOUND, &mut world.api.served).await.expect("it ends").unwrap();
+    served.unwrap();
+    assert!(read_all(&mut follower.stream).await.ends_with(b"0\r\n\r\n"), "ended, not cut off");
+}
+
+#[tokio::test]
+async fn trouble_with_the_repository_goes_by_and_nothing_is_missed() {
+    let stub = Stub::of(vec![row(1, "a", 600)]);
+    let mut settings = settings();
+    settings.limits.event_interval = Duration::from_millis(10);
+    let api = start_with(&stub, settings).await;
+    let mut follower = Follower::of(&api).await;
+    stub.fail_with(|| RepoError::Unavailable { what: "busy".to_owned(), cause: None });
+    let looks = || stub.begun.load(std::sync::atomic::Ordering::SeqCst);
+    let before = looks();
+    until("it fails some times", || async { looks() > before + 3 }).await;
+    stub.rows.lock().unwrap().push(row(7, "b", 0));
+    *stub.fault.lock().unwrap() = None;
+    assert_eq!(follower.event().await.node["id"], "b");
+}
