@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
+#[cfg(target_os = "linux")]
+mod api_abuse;
 mod broker;
 mod cli;
 mod client_page;
@@ -11,6 +13,10 @@ mod demo;
 #[cfg(target_os = "linux")]
 mod faults;
 mod golden;
+#[cfg(target_os = "linux")]
+mod hostile_broker;
+#[cfg(target_os = "linux")]
+mod hostile_nodes;
 mod import_legacy;
 #[cfg(target_os = "linux")]
 mod power_cut;
