@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What nobody notices, on a machine that runs other tests meanwhile.
-const HARDLY_NOTICEABLE: Duration = Duration::from_millis(500);
+const HARDLY_NOTICEABLE: Duration = Duration::from_secs(2);
 
 /// The most memory that clients may bring the collector to take, in MiB.
 const MOST_MEMORY: u64 = 128;
@@ -145,14 +145,14 @@ fn a_request_body_without_end_is_not_taken() {
 fn slow_readers_are_cut_off() {
     let time = Siege::get().taken_by_readers;
     // Twenty seconds of patience, after the answers were made.
-    assert!((20..45).contains(&time.as_secs()), "{time:?}");
+    assert!((20..58).contains(&time.as_secs()), "{time:?}");
 }
 
 #[test]
 fn the_intake_never_waits_for_clients() {
     for time in &Siege::get().stored_after {
         // The node is polled each second.
-        assert!(*time < Duration::from_secs(5), "{:?}", Siege::get().stored_after);
+        assert!(*time < Duration::from_secs(10), "{:?}", Siege::get().stored_after);
     }
 }
 
