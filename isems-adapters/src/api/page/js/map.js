@@ -43,7 +43,7 @@ export function map(main, wanted) {
   const aside = h('section', { class: 'card' }, withoutHead, without);
   const legend = h('ul', { class: 'legend', 'aria-label': t.legend }, LEVELS.map((level) => h('li', null, sign(level), i18n.texts.levels[level])));
   let places = [];
-  let links = new Map();
+  let groups = new Map();
   let source = null;
   let closed = false;
   let due = 0;
@@ -181,8 +181,8 @@ export function map(main, wanted) {
   }
 
   function drawMarks() {
-    const before = links;
-    links = new Map();
+    const before = groups;
+    groups = new Map();
     const labelled = [];
     // From the top-most on, so that the worst have their names shown.
     for (const place of places.toReversed()) {
@@ -190,17 +190,17 @@ export function map(main, wanted) {
       if (x < -40 || y < -40 || x > size.width + 40 || y > size.height + 40) continue;
       const under = labelled.find((other) => Math.hypot(other.x - x, other.y - y) < LABEL.height);
       const crowded = labelled.some((other) => Math.abs(other.x - x) < LABEL.width && Math.abs(other.y - y) < 2 * LABEL.height);
-      const link = mark(before.get(place.node.id), place.node);
+      const group = mark(before.get(place.node.id), place.node);
       if (under) under.hides += 1;
-      if (!crowded) labelled.push({ x, y, link, hides: 0 });
-      link.setAttribute('transform', `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
-      link.classList.toggle('named', !crowded);
-      links.set(place.node.id, link);
+      if (!crowded) labelled.push({ x, y, group, hides: 0 });
+      group.setAttribute('transform', `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
+      group.classList.toggle('named', !crowded);
+      groups.set(place.node.id, group);
     }
-    for (const { link, hides } of labelled) text(link.lastElementChild, hides > 0 ? `${link.label} +${i18n.number(hides)}` : link.label);
-    const wish = [...links.values()].reverse();
+    for (const { group, hides } of labelled) text(group.lastElementChild, hides > 0 ? `${group.label} +${i18n.number(hides)}` : group.label);
+    const wish = [...groups.values()].reverse();
     const there = [...marks.children];
-    if (wish.length !== there.length || wish.some((link, index) => link !== there[index])) {
+    if (wish.length !== there.length || wish.some((group, index) => group !== there[index])) {
       const focused = document.activeElement;
       put(marks, wish);
       if (marks.contains(focused)) focused.focus({ preventScroll: true });
@@ -217,17 +217,18 @@ export function map(main, wanted) {
       said = i18n.texts.overview.oddRow;
     }
     const name = String(node.name ?? node.id);
-    const link = known ?? svg('a', { href: nodeLink(node.id), draggable: 'false' });
-    link.node = node;
-    link.label = name.length > 22 ? `${[...name].slice(0, 21).join('')}…` : name;
-    link.setAttribute('class', `mark${node.id === wanted ? ' wanted' : ''}`);
-    link.setAttribute('aria-label', `${name} – ${i18n.texts.level[level]}: ${said}`);
-    put(link,
-      svg('title', null, `${name}\n${said}`),
-      svg('circle', { class: 'halo', r: 15 }),
-      marker(level),
-      svg('text', { class: 'mark-name', y: 24, 'text-anchor': 'middle' }, link.label));
-    return link;
+    const group = known ?? svg('g');
+    group.node = node;
+    group.label = name.length > 22 ? `${[...name].slice(0, 21).join('')}…` : name;
+    group.setAttribute('class', `mark${node.id === wanted ? ' wanted' : ''}`);
+    const focused = group.contains(document.activeElement);
+    // The written name is beside the link: the link says more, and all of it.
+    put(group,
+      svg('a', { href: nodeLink(node.id), draggable: 'false', 'aria-label': `${name} – ${i18n.texts.level[level]}: ${said}` },
+        svg('title', null, `${name}\n${said}`), svg('circle', { class: 'halo', r: 15 }), marker(level)),
+      svg('text', { class: 'mark-name', y: 24, 'text-anchor': 'middle', 'aria-hidden': 'true' }, group.label));
+    if (focused) group.firstElementChild.focus({ preventScroll: true });
+    return group;
   }
 
   const fingers = new Map();
@@ -275,7 +276,7 @@ export function map(main, wanted) {
   });
   // A marker that is tabbed to is brought into sight.
   marks.addEventListener('focusin', (event) => {
-    const place = places.find(({ node }) => node.id === event.target.node?.id);
+    const place = places.find(({ node }) => node.id === event.target.closest('.mark')?.node.id);
     if (!place || !event.target.matches(':focus-visible')) return;
     const [x, y] = [toX(place.x), toY(place.y)];
     if (x < 20 || y < 20 || x > size.width - 20 || y > size.height - 30) move(size.width / 2 - x, size.height / 2 - y);

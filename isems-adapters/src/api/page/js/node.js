@@ -125,15 +125,16 @@ export function node(main, id) {
     }, gone);
   }
 
+  // The list tells the time zone as well: one waits for it.
   const listed = () => {
     const found = store.nodes.get(id);
     if (found) show(found);
+    else if (!shown && store.phase !== 'loading') ask();
   };
   const event = ({ detail }) => {
     if (detail.id === id) show(detail);
   };
-  if (store.nodes.has(id)) listed();
-  else ask();
+  listed();
   store.addEventListener('nodes', listed);
   store.addEventListener('node', event);
   const aging = setInterval(() => {

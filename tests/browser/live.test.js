@@ -1,0 +1,100 @@
+// What changes is seen without a reload.
+
+import assert from 'node:assert/strict';
+import { after, it } from 'node:test';
+import { close, open } from './support/browser.js';
+import { collector } from './support/collector.js';
+import { line, nodes } from './support/nodes.js';
+
+const DAY = 86_400;
+const row = (page, name) => page.locator('.row', { has: page.getByRole('link', { name, exact: true }) });
+const has = (locator, words) => locator.filter({ hasText: words }).first().waitFor({ timeout: 30_000 });
+
+after(close);
+
+it('a node that goes silent, comes back and runs low is seen to do so', async () => {
+  const net = await nodes();
+  // Given: a node that will have been silent for a day in some seconds.
+  const log = net.add(line('Dach', { age: DAY - 12, battery: 12.6 }));
+  const other = net.add(line('Anderer', { status: 'A00' }));
+  const isems = await collector({ nodes: [log.address, other.address] });
+  await isems.knows(2);
+  const { page, done } = await open(isems.base);
+  await page.evaluate(() => { globalThis.mark = 'not reloaded'; });
+  const dach = row(page, 'Dach');
+  const first = () => page.locator('.row .name').first().textContent();
+  await has(dach, 'Charging');
+  assert.equal(await first(), 'Anderer', 'fully charged comes before charging');
+
+  // Then: it goes silent by the mere passing of time, and moves up.
+  await has(dach, 'Silent for more than a day');
+  assert.equal(await first(), 'Dach');
+
+  // When it comes back
+  log.append(line('Dach', { battery: 12.9 }));
+  await has(dach, 'Charging');
+  await has(dach, '12.90 V');
+  assert.equal(await first(), 'Anderer');
+
+  // When it runs low
+  log.append(line('Dach', { age: -1, status: '480', battery: 11.8, charge: 14 }));
+  await has(dach, 'Battery low');
+  await has(dach, '14 %');
+  await has(dach, '11.80 V');
+  assert.equal(await first(), 'Dach');
+  await has(page.locator('.lead'), '1 node needs attention.');
+
+  // And: its own view is as live.
+  await page.getByRole('link', { name: 'Dach', exact: true }).click();
+  await has(page.locator('.badge'), 'Battery low');
+  log.append(line('Dach', { age: -2, status: '940', battery: 12.1 }));
+  await has(page.locator('.badge'), 'Battery too small for its load');
+  await has(page.locator('.tiles'), '12.10 V');
+
+  assert.equal(await page.evaluate(() => globalThis.mark), 'not reloaded');
+  await done();
+  await isems.stop();
+  await net.stop();
+});
+
+it('a lost connection is said to be lost, and found again', async () => {
+  const net = await nodes();
+  const log = net.add(line('Dach'));
+  const isems = await collector({ nodes: [log.address] });
+  await isems.knows(1);
+  const { page, done } = await open(isems.base, '#/', { expected: [/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/] });
+  await row(page, 'Dach').waitFor();
+  assert.equal(await page.locator('#banner').isVisible(), false);
+
+  // When the collector is gone
+  await isems.stop({ keep: true });
+  await has(page.getByRole('status'), 'No connection to the collector.');
+  assert.equal(await row(page, 'Dach').count(), 1, 'what was known stays');
+
+  // When it is there again, with news
+  log.append(line('Dach', { age: -1, battery: 13.33 }));
+  const again = await collector({ nodes: [log.address], folder: isems.folder, settings: { ISEMS_LISTEN: isems.base.replace('http://', '') } });
+  await page.locator('#banner').waitFor({ state: 'hidden', timeout: 30_000 });
+  await has(row(page, 'Dach'), '13.33 V');
+  await done();
+  await again.stop();
+  await net.stop();
+});
+
+it('where events cannot be followed, the page asks', async () => {
+  const net = await nodes();
+  const log = net.add(line('Dach'));
+  const isems = await collector({ nodes: [log.address] });
+  await isems.knows(1);
+  const { page, done } = await open(isems.base, '#/', {
+    expected: [/status of 503/],
+    before: (page) => page.route('**/api/v1/events', (route) => route.fulfill({ status: 503, body: '' })),
+  });
+  await row(page, 'Dach').waitFor();
+  log.append(line('Dach', { age: -1, battery: 13.44 }));
+  await has(row(page, 'Dach'), '13.44 V');
+  assert.equal(await page.locator('#banner').isVisible(), false, 'the connection is not lost');
+  await done();
+  await isems.stop();
+  await net.stop();
+});
