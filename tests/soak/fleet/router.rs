@@ -31,6 +31,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a router hangs before its watchdog restarts it.
 const HANGS: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(12));
 
+/// A log is rotated at so many lines, on a slow router earlier. (In truth it is
+/// at 3,660, after two and a half days.)
+const ROTATES_AT: (usize, usize) = (20, 110);
+
 /// How long rotation and start take.
 const WITHOUT_LOG: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(5));
 
@@ -57,7 +61,7 @@ pub(super) struct State {
     /// Seconds from one line to the next.
     interval: usize,
     silent_until: Instant,
-    hangs: bool,
+    pub(super) hangs: bool,
 }
 
 /// A log, whose measurements have numbers without a gap.
@@ -144,6 +148,7 @@ impl Router {
             state.hangs = false;
             state.log = None;
             state.old = None;
+            state.draw_rotation();
             state.is_silent_for(WITHOUT_LOG);
             state.clock = NodeClock::start(self.kind, &mut state.rng);
             return;
@@ -195,6 +200,10 @@ impl State {
         log.text.extend(line.as_bytes());
         log.text.push(b'\n');
         log.ends.push(log.text.len());
+    }
+
+    fn draw_rotation(&mut self) {
+        self.rotates_at = self.rng.range(ROTATES_AT.0, ROTATES_AT.1) / self.interval;
     }
 
     fn is_silent_for(&mut self, times: (Duration, Duration)) {

@@ -3,10 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -17,8 +14,13 @@ use super::{
 };
 use crate::counters::{Counters, lock};
 
-/// Of a hundred answers so many are bad while the storm lasts.
-const BAD_ANSWERS: usize = 15;
+/// Of a hundred answers so many are reset while the storm lasts, and so many are
+/// bad in another way.
+const BAD_ANSWERS: (usize, usize) = (3, 15);
+
+/// The same while no new line comes that would make up for it: the node hangs,
+/// or it is the end.
+const BAD_LAST_ANSWERS: (usize, usize) = (30, 40);
 
 const OLD_LOG: &str = "/ISEMS/ffopenmppt.log.gz";
 
@@ -47,7 +49,7 @@ pub(super) fn serve(
             let (router, weather, counters) =
                 (Arc::clone(&router), Arc::clone(&weather), Arc::clone(&counters));
             // A client that goes away is no concern of the node.
-            thread::spawn(move || answer(stream, &router, &weather.storm, &counters));
+            thread::spawn(move || answer(stream, &router, &weather, &counters));
         }
     });
     address
@@ -56,13 +58,18 @@ pub(super) fn serve(
 fn answer(
     mut stream: TcpStream,
     router: &Router,
-    storm: &AtomicBool,
+    weather: &Weather,
     counters: &Counters,
 ) -> Option<()> {
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    let stormy = storm.load(Ordering::Relaxed);
-    if stormy && lock(&router.state).rng.percent(3) {
+    let (resets, bad) = match weather.storm.load(Ordering::Relaxed) {
+        false => (0, 0),
+        true if lock(&router.state).hangs => BAD_LAST_ANSWERS,
+        true if !weather.nodes_measure.load(Ordering::Relaxed) => BAD_LAST_ANSWERS,
+        true => BAD_ANSWERS,
+    };
+    if lock(&router.state).rng.percent(resets) {
         counters.count("answers reset by the node");
         return reset(&mut stream, router);
     }
@@ -77,7 +84,7 @@ fn answer(
         if let Some(tag) = known {
             router.note_known(state, tag);
         }
-        let bad = stormy && state.rng.percent(BAD_ANSWERS);
+        let bad = state.rng.percent(bad);
         match (path == OLD_LOG, bad) {
             (true, _) => old_log(state, known, bad, counters),
             (false, true) => bad_log(state, counters),
