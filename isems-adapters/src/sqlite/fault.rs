@@ -42,7 +42,8 @@ impl Fault {
 pub(super) fn how_to_salvage(path: &Path) -> String {
     format!(
         "nothing in it was changed; to salvage what is left, stop the collector, run `sqlite3 {0} \
-         .recover | sqlite3 {0}.recovered` and let DATABASE_URL name the new file (or a backup)",
+         .recover | sqlite3 {0}.recovered` and let DATABASE_URL name the new file (or a \
+         backup); docs/OPERATIONS.md has a way for an sqlite3 that cannot .recover",
         path.display()
     )
 }

@@ -89,16 +89,19 @@ impl Parsed {
             self.add(context, true);
         }
         let log = csv_log::parse(news, delivery.framing);
+        if let Some(topic) = &delivery.topic {
+            // Who speaks for another is not believed in the rest either.
+            let foreign = log.readings.iter().find(|line| !csv_topic_names(topic, &line.node));
+            if let Some(reading) = foreign {
+                let excerpt = format!("{topic}: {}", csv_log::format_line(reading));
+                self.reject(0, RejectReason::NodeMismatch, excerpt.as_bytes());
+                return;
+            }
+        }
         self.rejected = log.rejected;
         self.rejected_by_reason = log.rejected_by_reason;
         for reading in log.readings {
-            match &delivery.topic {
-                Some(topic) if !csv_topic_names(topic, &reading.node) => {
-                    let line = format!("{topic}: {}", csv_log::format_line(&reading));
-                    self.reject(0, RejectReason::NodeMismatch, line.as_bytes());
-                }
-                _ => self.add(reading, false),
-            }
+            self.add(reading, false);
         }
     }
 

@@ -135,6 +135,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_the_same_as_in_a_csv_line() {
+        for digits in ["0.30000000000000004", "12.457", "1.7976931348623157e308", "5.3e-324"] {
+            let sample = parse(format!(r#"{{"batteryVoltage":{digits}}}"#).as_bytes()).unwrap();
+            assert_eq!(sample.battery_voltage, digits.parse().ok(), "{digits}");
+        }
+    }
+
+    #[test]
     fn numbers_may_be_text_and_the_status_may_lack_its_quotes() {
         let sample = parse(
             br#"{"batteryVoltage":"12.5","latitude":"52,52","status":900,"isPowerSaveMode":"on"}"#,

@@ -33,7 +33,8 @@ pub enum ImportError {
     /// It is an SQLite database, but broken.
     #[error(
         "{} is damaged ({cause}); {done} rows were read before and what was imported of \
-         them stays; salvage the rest with `sqlite3 FILE .recover | sqlite3 NEW` and \
+         them stays; salvage the rest with `sqlite3 FILE .recover | sqlite3 NEW` (docs/OPERATIONS.md \
+         has a way for an sqlite3 that cannot .recover) and \
          import NEW as well",
         file.display()
     )]
