@@ -110,6 +110,33 @@ pub(crate) enum Fate {
     Refused,
 }
 
+/// Whether other lines are stored already where the rule would put new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Free,
+    Taken,
+}
+
+/// Whether the fates of a stretch rest on nothing but the look of its times:
+/// its first line is where the newest run ended, or its times are possible. If
+/// the place is [taken](Place::Taken) by other lines, it is another boot that
+/// looks the same, and is to be decided anew.
+pub(crate) fn is_guess(
+    reported: &[Timestamp],
+    fates: &[Fate],
+    runs: &[ClockRun],
+    next: Option<Next>,
+) -> bool {
+    match (next, fates.first()) {
+        (None, Some(Fate::Continues(run))) => {
+            fates.iter().all(|fate| *fate == Fate::Continues(*run))
+                && reported.iter().any(|time| *time <= runs[*run].last_reported)
+        }
+        (Some(_), _) => fates.contains(&Fate::Begins { offset: 0, basis: Basis::Node }),
+        _ => false,
+    }
+}
+
 /// Decides the fate of each line of a stretch. `known` holds, for each line,
 /// the run under which it is stored already; `next` is `None` for the last
 /// stretch of a delivery. `runs` are the node's, the newest last.
@@ -118,6 +145,7 @@ pub(crate) fn decide(
     known: &[Option<usize>],
     runs: &[ClockRun],
     next: Option<Next>,
+    place: Place,
     circumstances: &Circumstances,
 ) -> Vec<Fate> {
     if circumstances.retained {
@@ -125,12 +153,13 @@ pub(crate) fn decide(
     }
     let trailing = known.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     let trailing_run = match trailing {
+        0 if place == Place::Taken => None,
         0 => continued(reported, runs, next),
         _ => known[trailing - 1],
     };
     let trailing_fate = trailing_run
         .filter(|run| fits(&runs[*run], reported, next, circumstances))
-        .map_or_else(|| begin(reported, next, circumstances), Fate::Continues);
+        .map_or_else(|| begin(reported, next, place, circumstances), Fate::Continues);
     // A new line takes the run of the known line before it, else after it.
     let mut run = known.iter().find_map(|run| *run);
     let mut fates = Vec::with_capacity(reported.len());
@@ -196,7 +225,12 @@ fn fits(
     newest <= circumstances.arrival.plus(TOLERATED_LEAD) && agrees
 }
 
-fn begin(reported: &[Timestamp], next: Option<Next>, circumstances: &Circumstances) -> Fate {
+fn begin(
+    reported: &[Timestamp],
+    next: Option<Next>,
+    place: Place,
+    circumstances: &Circumstances,
+) -> Fate {
     let newest = newest(reported);
     let (offset, basis) = match next {
         None => match circumstances
@@ -215,7 +249,7 @@ fn begin(reported: &[Timestamp], next: Option<Next>, circumstances: &Circumstanc
         },
         Some(next) => {
             let possible = reported.iter().all(|time| circumstances.is_possible(*time));
-            if possible && next.basis != Basis::Node {
+            if possible && next.basis != Basis::Node && place == Place::Free {
                 (0, Basis::Node)
             } else {
                 let interval =

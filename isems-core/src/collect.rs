@@ -6,6 +6,7 @@ mod new_nodes;
 mod own_clock;
 mod parsed;
 mod report;
+mod shared;
 mod telemetry;
 mod used_runs;
 

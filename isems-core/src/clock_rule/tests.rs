@@ -27,14 +27,21 @@ fn with_date(date: i64) -> Circumstances {
 
 /// The fate of a last stretch of unknown lines of a node without runs.
 fn last(reported: &[i64], circumstances: &Circumstances) -> Fate {
-    let fates = decide(&times(reported), &vec![None; reported.len()], &[], None, circumstances);
+    let fates = decide(
+        &times(reported),
+        &vec![None; reported.len()],
+        &[],
+        None,
+        Place::Free,
+        circumstances,
+    );
     assert!(fates.iter().all(|fate| *fate == fates[0]), "{fates:?}");
     fates[0]
 }
 
 /// The same of an earlier stretch.
 fn earlier(reported: &[i64], next: Next) -> Fate {
-    decide(&times(reported), &vec![None; reported.len()], &[], Some(next), &here())[0]
+    decide(&times(reported), &vec![None; reported.len()], &[], Some(next), Place::Free, &here())[0]
 }
 
 const fn begins(offset: i64, basis: Basis) -> Fate {
@@ -171,7 +178,8 @@ fn an_earlier_stretch_ends_one_interval_before_the_next() {
 fn new_lines_take_the_run_of_the_known_line_before_them_else_after() {
     let runs = [run(1_000, Basis::Estimated, 1, 500), run(2_000, Basis::Estimated, 501, 900)];
     let known = [None, Some(0), None, Some(1), None];
-    let fates = decide(&times(&[100, 161, 222, 600, 661]), &known, &runs, None, &here());
+    let fates =
+        decide(&times(&[100, 161, 222, 600, 661]), &known, &runs, None, Place::Free, &here());
     assert_eq!(
         fates,
         [
@@ -196,7 +204,7 @@ fn a_last_stretch_without_known_lines_continues_the_newest_run_or_not() {
         // Late enough that nothing would lie in the future.
         let circumstances =
             Circumstances { arrival: Timestamp::from_unix(1_748_800_000), ..here() };
-        let fate = decide(&times(&[first]), &[None], &runs, None, &circumstances)[0];
+        let fate = decide(&times(&[first]), &[None], &runs, None, Place::Free, &circumstances)[0];
         assert_eq!(fate == Fate::Continues(1), continues, "{first}: {fate:?}");
     }
 }
@@ -208,7 +216,8 @@ fn lines_that_would_lie_in_the_future_begin_a_run() {
     for (newest, fate) in
         [(1_600, Fate::Continues(0)), (1_601, begins(now - 1_601, Basis::Estimated))]
     {
-        let fates = decide(&times(&[1_000, newest]), &[Some(0), None], &runs, None, &here());
+        let fates =
+            decide(&times(&[1_000, newest]), &[Some(0), None], &runs, None, Place::Free, &here());
         assert_eq!(fates, [Fate::Known(0), fate], "{newest}");
     }
 }
@@ -230,6 +239,7 @@ fn lines_whose_clock_has_left_the_run_begin_another() {
             &[Some(0), None],
             &runs,
             None,
+            Place::Free,
             &with_date(date),
         );
         assert_eq!(
@@ -247,7 +257,7 @@ fn a_doubted_clock_of_ours_corrects_nothing() {
     let doubted = Circumstances { doubted: Some(ARRIVAL), ..with_date(now + 86_400) };
     assert_eq!(last(&[now + 86_390], &doubted), begins(0, Basis::Node));
     let runs = [run(0, Basis::Node, now, now)];
-    let fates = decide(&times(&[now + 1_000]), &[None], &runs, None, &doubted);
+    let fates = decide(&times(&[now + 1_000]), &[None], &runs, None, Place::Free, &doubted);
     assert_eq!(fates, [Fate::Continues(0)]);
 }
 
@@ -256,6 +266,13 @@ fn a_retained_message_is_never_counted_from_arrival() {
     let now = ARRIVAL.as_unix();
     let retained = Circumstances { retained: true, ..here() };
     let runs = [run(now - 200, Basis::Estimated, 5, 100)];
-    let fates = decide(&times(&[90, 150, now - 9]), &[Some(0), None, None], &runs, None, &retained);
+    let fates = decide(
+        &times(&[90, 150, now - 9]),
+        &[Some(0), None, None],
+        &runs,
+        None,
+        Place::Free,
+        &retained,
+    );
     assert_eq!(fates, [Fate::Known(0), Fate::Refused, begins(0, Basis::Node)]);
 }

@@ -8,13 +8,14 @@ use super::{
     judged::Judged,
     new_nodes::NewNodes,
     parsed::{LogLine, Message, Parsed},
+    shared::{Shared, recognise_by},
     telemetry,
     used_runs::{UsedRuns, under},
 };
 use crate::{
     Basis, ClockRun, Delivery, HistoryRange, KnownTelemetry, Measurement, MeasurementRepo, NodeId,
     NodeState, NodeUpdate, RepoError, Reported, Sample, Timestamp,
-    clock_rule::{self, Circumstances, Fate, Next},
+    clock_rule::{self, Circumstances, Fate, Next, Place},
 };
 
 pub(super) struct Desk<'a> {
@@ -192,8 +193,16 @@ impl<'a> Desk<'a> {
         let mut next: Option<Next> = None;
         for stretch in clock_rule::stretches(&reported).into_iter().rev() {
             let times = &reported[stretch.clone()];
-            let known = self.recognise(node, &state, &lines[stretch.clone()], next).await?;
-            let decided = clock_rule::decide(times, &known, &state.runs, next, &circumstances);
+            let lines = &lines[stretch.clone()];
+            let known = self.recognise(node, &state, lines, next).await?;
+            let decide =
+                |place| clock_rule::decide(times, &known, &state.runs, next, place, &circumstances);
+            let mut decided = decide(Place::Free);
+            if clock_rule::is_guess(times, &decided, &state.runs, next)
+                && self.is_taken(node, lines, &decided, &state.runs).await?
+            {
+                decided = decide(Place::Taken);
+            }
             if let Some((offset, basis)) = under(decided[0], &state.runs) {
                 next = Some(Next {
                     first_observed: times[0].plus(offset),
@@ -207,9 +216,33 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
+    /// Whether other values are stored where new lines would be.
+    async fn is_taken(
+        &self,
+        node: &NodeId,
+        lines: &[LogLine],
+        fates: &[Fate],
+        runs: &[ClockRun],
+    ) -> Result<bool, RepoError> {
+        let new: Vec<(Timestamp, &LogLine)> = (lines.iter().zip(fates))
+            .filter(|(_, fate)| !matches!(fate, Fate::Known(_)))
+            .filter_map(|(line, fate)| Some((line.reported.plus(under(*fate, runs)?.0), line)))
+            .collect();
+        let range = HistoryRange {
+            from: new.iter().map(|(observed, _)| *observed).min(),
+            until: new.iter().map(|(observed, _)| *observed).max(),
+        };
+        let rows = self.rows(node, range).await?;
+        Ok(new.iter().any(|(observed, line)| {
+            rows.get(&(*observed, Reported::Time(line.reported)))
+                .is_some_and(|sample| *sample != line.sample)
+        }))
+    }
+
     /// Which lines of a stretch are stored already, and under which run: those
     /// of runs that share at least half of the stretch's lines within their
-    /// reported range. The newest runs come first.
+    /// reported range. The newest runs come first; a line that is known under
+    /// one run says nothing against another.
     async fn recognise(
         &self,
         node: &NodeId,
@@ -218,6 +251,7 @@ impl<'a> Desk<'a> {
         next: Option<Next>,
     ) -> Result<Vec<Option<usize>>, RepoError> {
         let mut known: Vec<Option<usize>> = vec![None; lines.len()];
+        let mut shared: Vec<Shared> = Vec::new();
         let last = lines.last().map(|line| line.reported).unwrap_or_default();
         for (index, run) in state.runs.iter().enumerate().rev() {
             let in_range =
@@ -242,13 +276,10 @@ impl<'a> Desk<'a> {
                 rows.get(&(observed(*line), Reported::Time(lines[*line].reported)))
                     == Some(&lines[*line].sample)
             };
-            let judged = within.iter().copied().filter(kept).count();
-            let found: Vec<usize> = within.into_iter().filter(kept).filter(stored).collect();
-            if !found.is_empty() && found.len() * 2 >= judged {
-                for line in found {
-                    known[line].get_or_insert(index);
-                }
-            }
+            let within: Vec<usize> = within.into_iter().filter(kept).collect();
+            let found = within.iter().copied().filter(stored).collect();
+            shared.push(Shared { run: index, within, found });
+            recognise_by(&shared, &mut known);
             // An earlier stretch ended before this delivery: what follows its
             // known lines is rather known under an older run.
             if next.is_none() && rest_continues(&known, lines, run) {

@@ -107,17 +107,19 @@ impl OwnClock {
     }
 
     /// Remembers what a delivery says of its node's clock. A node without a
-    /// clock has no opinion. Without `Date`, a line can have waited for long,
-    /// so being behind us is no opinion against us; being ahead is.
+    /// clock has no opinion; neither has one whose clock shows a time before
+    /// the program was built, as those of a whole site do after a power cut.
+    /// Without `Date`, a line can have waited for long, so being behind us is
+    /// no opinion against us; being ahead is.
     pub(super) fn hear(&mut self, delivery: &Delivery, parsed: &Parsed) {
         let arrival = delivery.arrival;
         for (node, lines) in &parsed.logs {
             let newest = lines.iter().map(|line| line.reported).max();
-            let Some(shown) =
-                delivery.sender_clock.or(newest).filter(|time| *time >= EARLIEST_POSSIBLE)
-            else {
-                continue;
+            let shown = match delivery.sender_clock {
+                Some(clock) => Some(clock).filter(|clock| *clock >= self.built),
+                None => newest.filter(|time| *time >= EARLIEST_POSSIBLE),
             };
+            let Some(shown) = shown else { continue };
             let ahead = shown.since(arrival);
             let ahead = if delivery.sender_clock.is_some() { ahead } else { ahead.max(0) };
             if self.opinions.len() < OPINIONS || self.opinions.contains_key(node) {

@@ -4,6 +4,7 @@
 
 mod clock_fixtures;
 mod deliveries;
+mod reboots;
 mod telemetry;
 mod writers;
 
