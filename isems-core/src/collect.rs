@@ -7,6 +7,7 @@ mod own_clock;
 mod parsed;
 mod report;
 mod shared;
+mod stored;
 mod telemetry;
 mod used_runs;
 

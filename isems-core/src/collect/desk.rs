@@ -9,12 +9,13 @@ use super::{
     new_nodes::NewNodes,
     parsed::{LogLine, Message, Parsed},
     shared::{Shared, recognise_by},
+    stored::{Rows, Stored},
     telemetry,
     used_runs::{UsedRuns, under},
 };
 use crate::{
-    Basis, ClockRun, Delivery, HistoryRange, KnownTelemetry, Measurement, MeasurementRepo, NodeId,
-    NodeState, NodeUpdate, RepoError, Reported, Sample, Timestamp,
+    Basis, ClockRun, Delivery, KnownTelemetry, Measurement, MeasurementRepo, NodeId, NodeState,
+    NodeUpdate, RepoError, Reported, Timestamp,
     clock_rule::{self, Circumstances, Fate, Next, Place},
 };
 
@@ -32,10 +33,8 @@ pub(super) struct Desk<'a> {
 struct File {
     state: NodeState,
     /// Rows of this batch, by observed and reported time.
-    pending: BTreeMap<(Timestamp, Reported), Sample>,
+    pending: Rows,
 }
-
-type Rows = BTreeMap<(Timestamp, Reported), Sample>;
 
 impl<'a> Desk<'a> {
     pub(super) fn new(
@@ -114,14 +113,13 @@ impl<'a> Desk<'a> {
             judged.turn_away(self.new_nodes.limit(), 1, &message.node);
             return Ok(());
         }
-        let around = telemetry::covering_range(delivery.arrival);
-        let rows = self.rows(&message.node, around).await?;
-        if telemetry::is_duplicate(delivery, message, &state, &rows) {
+        let observed =
+            self.doubt.map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
+        let rows = self.stored(&message.node).within(telemetry::covering_range(observed)).await?;
+        if telemetry::is_duplicate(delivery, observed, message, &state, &rows) {
             judged.tally.duplicate += 1;
             return Ok(());
         }
-        let observed =
-            self.doubt.map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
         let row = Measurement {
             node: message.node.clone(),
             observed,
@@ -150,20 +148,8 @@ impl<'a> Desk<'a> {
         Ok(state)
     }
 
-    /// What is stored of a node in a range of observed times, or will be with
-    /// this batch.
-    async fn rows(&self, node: &NodeId, range: HistoryRange) -> Result<Rows, RepoError> {
-        let stored = self.repo.history(node, range, usize::MAX).await?.into_iter();
-        let mut rows: Rows = stored
-            .map(|row| row.measurement)
-            .map(|row| ((row.observed, row.reported), row.sample))
-            .collect();
-        let pending = self.files.get(node).map(|file| &file.pending).into_iter().flatten();
-        // What is stored stays, so it is what a line must be compared with.
-        for (key, sample) in pending.filter(|(key, _)| range.contains(key.0)) {
-            rows.entry(*key).or_insert_with(|| sample.clone());
-        }
-        Ok(rows)
+    fn stored<'b>(&'b self, node: &'b NodeId) -> Stored<'b> {
+        Stored { repo: self.repo, node, pending: self.files.get(node).map(|file| &file.pending) }
     }
 
     async fn judge_log(
@@ -228,15 +214,10 @@ impl<'a> Desk<'a> {
             .filter(|(_, fate)| !matches!(fate, Fate::Known(_)))
             .filter_map(|(line, fate)| Some((line.reported.plus(under(*fate, runs)?.0), line)))
             .collect();
-        let range = HistoryRange {
-            from: new.iter().map(|(observed, _)| *observed).min(),
-            until: new.iter().map(|(observed, _)| *observed).max(),
-        };
-        let rows = self.rows(node, range).await?;
-        Ok(new.iter().any(|(observed, line)| {
-            rows.get(&(*observed, Reported::Time(line.reported)))
-                .is_some_and(|sample| *sample != line.sample)
-        }))
+        let identity =
+            |(observed, line): &(Timestamp, &LogLine)| (*observed, Reported::Time(line.reported));
+        let rows = self.stored(node).find(&new.iter().map(identity).collect()).await?;
+        Ok(new.iter().any(|new| rows.get(&identity(new)).is_some_and(|row| *row != new.1.sample)))
     }
 
     /// Which lines of a stretch are stored already, and under which run: those
@@ -264,19 +245,13 @@ impl<'a> Desk<'a> {
                 continue;
             }
             let observed = |line: usize| lines[line].reported.plus(run.offset);
-            let range = HistoryRange {
-                from: within.iter().map(|line| observed(*line)).min(),
-                until: within.iter().map(|line| observed(*line)).max(),
-            };
-            let rows = self.rows(node, range).await?;
+            let identity = |line: &usize| (observed(*line), Reported::Time(lines[*line].reported));
             // Of what was pruned nothing can be said.
             let kept =
                 |line: &usize| state.pruned_until.is_none_or(|until| observed(*line) > until);
-            let stored = |line: &usize| {
-                rows.get(&(observed(*line), Reported::Time(lines[*line].reported)))
-                    == Some(&lines[*line].sample)
-            };
             let within: Vec<usize> = within.into_iter().filter(kept).collect();
+            let rows = self.stored(node).find(&within.iter().map(identity).collect()).await?;
+            let stored = |line: &usize| rows.get(&identity(line)) == Some(&lines[*line].sample);
             let found = within.iter().copied().filter(stored).collect();
             shared.push(Shared { run: index, within, found });
             recognise_by(&shared, &mut known);

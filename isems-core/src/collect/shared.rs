@@ -22,7 +22,9 @@ pub(super) fn recognise_by(shared: &[Shared], known: &mut [Option<usize>]) {
             };
             let (within, found) = (unknown(within), unknown(found));
             if !found.is_empty() && found.len() * 2 >= within.len() {
-                found.into_iter().for_each(|line| known[line] = Some(*run));
+                for line in found {
+                    known[line] = Some(*run);
+                }
                 recognised = true;
             }
         }

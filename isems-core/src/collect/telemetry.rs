@@ -13,19 +13,20 @@ const REPEATED_WITHIN: i64 = 30;
 const COVERED_WITHIN: i64 = 2 * MINUTE;
 
 /// The observed times of CSV lines that could cover a message.
-pub(super) fn covering_range(arrival: Timestamp) -> HistoryRange {
+pub(super) fn covering_range(observed: Timestamp) -> HistoryRange {
     // The clock of a node may be a little ahead of ours.
     HistoryRange {
-        from: Some(arrival.plus(-COVERED_WITHIN)),
-        until: Some(arrival.plus(COVERED_WITHIN)),
+        from: Some(observed.plus(-COVERED_WITHIN)),
+        until: Some(observed.plus(COVERED_WITHIN)),
     }
 }
 
 /// Whether a message is known: redelivered and equal to one of the node's last
 /// stored; or equal to the previous one a moment ago; or told already by a CSV
-/// line.
+/// line. It is observed at its arrival, or at the best guess of that.
 pub(super) fn is_duplicate(
     delivery: &Delivery,
+    observed: Timestamp,
     message: &Message,
     state: &NodeState,
     around: &BTreeMap<(Timestamp, Reported), Sample>,
@@ -36,7 +37,7 @@ pub(super) fn is_duplicate(
         .telemetry
         .first()
         .filter(same)
-        .is_some_and(|known| delivery.arrival.since(known.observed).abs() <= REPEATED_WITHIN);
+        .is_some_and(|known| observed.since(known.observed).abs() <= REPEATED_WITHIN);
     let covered = around.iter().any(|((_, reported), line)| {
         matches!(reported, Reported::Time(_)) && repeats(&message.sample, line)
     });

@@ -104,3 +104,12 @@ fn retained_lines_are_stored_if_their_time_is_possible() {
     assert_eq!((report.tally.stored, report.tally.rejected["retained"]), (1, 1));
     assert_eq!(world.history("A")[0].observed, Timestamp::from_unix(T - 1_000_000));
 }
+
+#[test]
+fn a_message_is_known_again_while_our_clock_is_doubted() {
+    let mut world = World::new();
+    let first = world.take(message(&payload(12.5), 1_000));
+    assert!(matches!(first.notes[..], [Note::OwnClockDoubted(_)]), "{first:?}");
+    let again = world.take(message(&payload(12.5), 1_005));
+    assert_eq!((first.tally.stored, again.tally.duplicate), (1, 1));
+}
