@@ -218,11 +218,17 @@ fn fits(
     }
     let newest = newest(reported).plus(run.offset);
     let tolerance = if run.offset == 0 { CLOCK_TOLERANCE } else { OFFSET_TOLERANCE };
-    let agrees = circumstances
-        .sender_offset()
-        .filter(|_| next.is_none())
-        .is_none_or(|offset| offset.abs_diff(run.offset) <= tolerance);
+    let agrees = circumstances.sender_offset().filter(|_| next.is_none()).is_none_or(|offset| {
+        offset.abs_diff(run.offset) <= tolerance || was_set_since(reported, offset, circumstances)
+    });
     newest <= circumstances.arrival.plus(TOLERATED_LEAD) && agrees
+}
+
+/// Whether the node's clock was set after these lines, so that they lie more
+/// than a day behind it: a log has no gaps of days, and such lines follow those
+/// of the run.
+fn was_set_since(reported: &[Timestamp], offset: i64, circumstances: &Circumstances) -> bool {
+    newest(reported).plus(offset).plus(DAY) < circumstances.arrival
 }
 
 fn begin(
@@ -239,6 +245,8 @@ fn begin(
             // A line ahead of its own node's clock was written before that fell
             // back: no offset of it holds for the line.
             .filter(|offset| newest.plus(*offset) <= circumstances.arrival.plus(TOLERATED_LEAD))
+            // One from before its node's clock was set at all has none either.
+            .filter(|offset| newest.plus(*offset) >= EARLIEST_POSSIBLE)
         {
             Some(offset) => (offset, Basis::Corrected),
             None if circumstances.is_possible(newest) => (0, Basis::Node),

@@ -128,6 +128,12 @@ fn a_last_stretch_begins_a_run_by_what_is_known_of_its_clock() {
         ),
         ("Date right, line before NTP", &[99], with_date(now), begins(now - 99, Basis::Estimated)),
         (
+            "Date wrong, line before that was set",
+            &[99],
+            with_date(now + 3_600),
+            begins(now - 99, Basis::Estimated),
+        ),
+        (
             "a line ahead of its node's Date",
             &[now + year],
             with_date(now - 1_000),
@@ -248,6 +254,22 @@ fn lines_whose_clock_has_left_the_run_begin_another() {
             "offset {offset}, Date {}: {fates:?}",
             date - now
         );
+    }
+}
+
+#[test]
+fn lines_from_before_a_clock_was_set_continue_the_run_of_that_time() {
+    let now = ARRIVAL.as_unix();
+    for (why, date, continues) in [
+        ("set right", now, true),
+        ("set wrong", now + 3_600, true),
+        ("set to half a day after the line", 1_534_377_600 + 43_200, false),
+    ] {
+        let runs = [run(now - 70 - 1_534_377_600, Basis::Corrected, 1_534_377_600, 1_534_377_600)];
+        let reported = times(&[1_534_377_600, 1_534_377_661]);
+        let here = with_date(date);
+        let fates = decide(&reported, &[Some(0), None], &runs, None, Place::Free, &here);
+        assert_eq!(fates[1] == Fate::Continues(0), continues, "{why}: {fates:?}");
     }
 }
 
