@@ -7,6 +7,7 @@ mod api_abuse;
 mod broker;
 mod cli;
 mod client_page;
+mod clocks;
 mod commands;
 mod config;
 mod demo;

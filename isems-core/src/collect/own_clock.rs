@@ -114,7 +114,8 @@ impl OwnClock {
     pub(super) fn hear(&mut self, delivery: &Delivery, parsed: &Parsed) {
         let arrival = delivery.arrival;
         for (node, lines) in &parsed.logs {
-            let newest = lines.iter().map(|line| line.reported).max();
+            // The last line, since a clock can have fallen back.
+            let newest = lines.last().map(|line| line.reported);
             let shown = match delivery.sender_clock {
                 Some(clock) => Some(clock).filter(|clock| *clock >= self.built),
                 None => newest.filter(|time| *time >= EARLIEST_POSSIBLE),
