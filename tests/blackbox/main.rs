@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 mod api_abuse;
 mod broker;
+#[cfg(unix)]
+mod broker_away;
 mod cli;
 mod client_page;
 mod clocks;

@@ -46,13 +46,25 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 /// If it gives nothing within [`SOON`]; `what` says what was waited for.
-pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + SOON;
+pub(crate) fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    within(SOON, what, condition)
+}
+
+/// Waits as [`eventually`] does, for something that takes its time.
+///
+/// # Panics
+/// If `condition` gives nothing within `limit`.
+pub(crate) fn within<T>(
+    limit: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited in vain for this: {what}");
+        assert!(Instant::now() < deadline, "waited {limit:?} in vain for this: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -5,6 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -131,6 +132,11 @@ impl Broker {
     /// A node that publishes.
     pub(crate) fn publisher(&self) -> Publisher {
         Publisher::connect(self.port, self.login, SOON)
+    }
+
+    /// A node that waits so long for the broker to accept a message.
+    pub(crate) fn patient_publisher(&self, limit: Duration) -> Publisher {
+        Publisher::connect(self.port, self.login, limit)
     }
 
     /// Publishes with quality of service 1; every message is accepted when this
