@@ -50,7 +50,8 @@ use std::{
 
 use async_trait::async_trait;
 use isems_core::{
-    BoxError, Clock, Delivery, NodeSource, ReadPosition, Receipt, SourceError, SourceId,
+    BoxError, Clock, Delivery, MeasurementRepo, NodeSource, ReadPosition, Receipt, SourceError,
+    SourceId,
 };
 use tokio::{
     task::{Id, JoinError, JoinSet},
@@ -139,6 +140,8 @@ pub struct HttpPolling {
     limits: Limits,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
+    /// Asked before each round how far the nodes were read.
+    memory: Option<Arc<dyn MeasurementRepo>>,
     rounds: Rounds,
     /// Nodes of this round that were not visited yet.
     waiting: VecDeque<usize>,
@@ -184,12 +187,21 @@ impl HttpPolling {
             limits,
             client,
             clock,
+            memory: None,
             rounds: Rounds::new(settings.schedule, interval),
             waiting: VecDeque::new(),
             visits: JoinSet::new(),
             visited: HashMap::new(),
             receipts: 0,
         })
+    }
+
+    /// Begins each round where `repo` says that the nodes were read to, and not
+    /// where this source was itself: if a backup was put in the database's
+    /// place meanwhile, what it lacks is asked for again.
+    #[must_use]
+    pub fn following(self, repo: Arc<dyn MeasurementRepo>) -> Self {
+        Self { memory: Some(repo), ..self }
     }
 
     /// The nodes, in the order of the settings.
@@ -207,6 +219,20 @@ impl HttpPolling {
                 self.nodes[index].visit(self.client.clone(), self.limits, Arc::clone(&self.clock));
             let task = self.visits.spawn(visit);
             self.visited.insert(task.id(), index);
+        }
+    }
+
+    /// Takes the repository's word for how far the nodes were read.
+    async fn recall(&mut self) {
+        let Some(repo) = &self.memory else { return };
+        match repo.read_positions().await {
+            Ok(positions) => {
+                for node in &mut self.nodes {
+                    node.recall(positions.get(node.id()));
+                }
+            }
+            // Whoever stores next says so; what is known here is as good.
+            Err(error) => tracing::debug!(%error, "read positions are not known: {error}"),
         }
     }
 
@@ -266,6 +292,7 @@ impl NodeSource for HttpPolling {
                 return Ok(None);
             };
             sleep_until(begin).await;
+            self.recall().await;
             self.rounds.begin(Instant::now());
             self.waiting.extend(0..self.nodes.len());
         }

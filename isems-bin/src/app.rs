@@ -68,7 +68,7 @@ fn built() -> Timestamp {
 pub(crate) async fn polling(
     settings: &Settings,
     schedule: Schedule,
-    repo: &SqliteRepo,
+    repo: &Arc<SqliteRepo>,
 ) -> Result<HttpPolling, Failure> {
     let of = &settings.polling;
     let how = PollSettings {
@@ -80,7 +80,8 @@ pub(crate) async fn polling(
         body_limit: PollSettings::DEFAULT_BODY_LIMIT,
     };
     let positions = repo.read_positions().await?;
-    HttpPolling::new(how, &positions, clock()).map_err(Failure::broken)
+    let polling = HttpPolling::new(how, &positions, clock()).map_err(Failure::broken)?;
+    Ok(polling.following(Arc::clone(repo) as _))
 }
 
 /// The intake from polled nodes.

@@ -19,8 +19,8 @@ pub(crate) use self::{
     preload::{Fault, Preload},
 };
 use crate::support::{
-    Broker, Database, Isems, Message, Node, Running, SentrySink, eventually, get, log, of_a_fleet,
-    told_by,
+    Broker, Database, Isems, Message, Node, Running, SentrySink, Told, eventually, get, log,
+    of_a_fleet, told_by,
 };
 
 const TROUBLE: &str = "cannot store what nodes sent";
@@ -251,6 +251,32 @@ fn a_backup_that_is_put_in_its_place_is_taken_up() {
     let isems = bench.stop_after_one_trouble("was replaced while in use");
     aside.assert_holds_once_at_least(0..20);
     isems.database().assert_holds_once(told_by(&[messages(0..10), messages(20..40)].concat()));
+}
+
+#[test]
+fn what_a_backup_lacks_is_asked_of_the_nodes_again_even_if_their_logs_did_not_change() {
+    // Given a node whose log grew since the backup, and was read
+    let whole = String::from_utf8(log("aa-ring")).unwrap();
+    let node = Node::with_log(whole.split_inclusive('\n').take(20).collect::<String>());
+    let isems = Isems::new().nodes([&node]).set("ISEMS_POLL_INTERVAL", "1s");
+    let serving = isems.serve();
+    isems.database().wait_for_rows(20);
+    let folder = isems.database().folder();
+    let backup = folder.join("backup.db");
+    isems.run(&["backup", backup.to_str().unwrap()]).expect(0);
+    node.set_log(whole.as_str());
+    isems.database().wait_for_rows(42);
+
+    // When the backup is put in its place
+    let aside = Database::new();
+    fs::rename(isems.database().path(), aside.path()).unwrap();
+    fs::rename(&backup, isems.database().path()).unwrap();
+
+    // Then nothing that the node still has is missing
+    serving.wait_for_log("was replaced while in use");
+    isems.database().wait_for_rows(42);
+    serving.stop().expect(0);
+    isems.database().assert_holds_once(whole.lines().map(Told::by_line));
 }
 
 #[test]

@@ -39,22 +39,29 @@ pub(super) struct Outcome {
 
 impl Node {
     pub(super) fn new(address: NodeAddress, stored: Option<&ReadPosition>) -> Self {
+        let mut node = Self {
+            address,
+            position: Position::default(),
+            confirmed: None,
+            unconfirmed: VecDeque::new(),
+            oddities: Vec::new(),
+        };
+        node.recall(stored);
+        node
+    }
+
+    /// Goes on from the position that the repository has of it.
+    pub(super) fn recall(&mut self, stored: Option<&ReadPosition>) {
         let position = stored.map(|stored| {
             Position::from_stored(stored).unwrap_or_else(|| {
                 warn!(
-                    node = %address,
+                    node = %self.address,
                     "what was remembered of this node cannot be read; its log is read anew"
                 );
                 Position::default()
             })
         });
-        Self {
-            address,
-            position: position.unwrap_or_default(),
-            confirmed: None,
-            unconfirmed: VecDeque::new(),
-            oddities: Vec::new(),
-        }
+        self.position = position.unwrap_or_default();
     }
 
     pub(super) const fn id(&self) -> &SourceId {

@@ -166,7 +166,7 @@ impl MeasurementRepo for SqliteRepo {
     }
 
     async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError> {
-        self.files.look().await?;
+        // Not worth a failure if the file was replaced: pollers ask again.
         let positions = sources::positions(&*self.reader.pool().await).await;
         positions.map_err(|error| self.files.failed(error))
     }
