@@ -164,7 +164,8 @@ fn odd_numbers_and_coordinates_are_unknown_or_repaired_and_cost_no_line() {
     let node = |at: usize| format!("Ort-{at}");
     let mut log: String =
         cases.iter().enumerate().map(|(at, (odd, _))| line_at(&node(at), 0, odd)).collect();
-    let numbers = line_at("Zahl", 0, "1;1").replace("12.58;23;100;17", "nan;-0;-inf;inf");
+    let numbers =
+        line_at("Zahl", 0, "1;1").replace("12.58;23;100;17;11.7", "nan;-0;-inf;inf;11700");
     log += &numbers;
     let polled = Node::with_log(log);
     let isems = Isems::new().nodes([&polled]);
@@ -186,6 +187,8 @@ fn odd_numbers_and_coordinates_are_unknown_or_repaired_and_cost_no_line() {
     let missing = ["batteryHealthEstimate", "batteryTemperature", "batteryVoltage"];
     assert_eq!(shown["missing"], serde_json::json!(missing), "{shown}");
     assert_eq!(shown["batteryChargeEstimate"], 0.0, "{shown}");
+    // External modules tell it in millivolts.
+    assert_eq!(shown["lowVoltageDisconnectVoltage"], 11.7, "{shown}");
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub(super) fn cases() -> Vec<Case> {
         .map(|(name, stored)| serves(name, fixture(&format!("logs/{name}.log")), stored));
     let mut all = torn();
     all.extend(odd_bytes());
+    all.extend(odd_fields());
+    all.extend(recorded());
     all.extend(too_much());
     all.extend(no_log());
     // So that each good one has bad ones before and after it.
@@ -132,6 +134,65 @@ fn odd_bytes() -> Vec<Case> {
         serves("binary", [b"\x7fELF\0\xff\xfe\n".repeat(100), b"\n\r\0".to_vec()].concat(), 0)
             .rejected(&[("not a log", 1)])
             .warned(&["the answer is not a log"]),
+    ]
+}
+
+fn odd_fields() -> Vec<Case> {
+    let good = |name: &str| line_at(name, 9, "1;1");
+    let names = ["100%", " blank", "blank ", &"n".repeat(129)];
+    let names = names.map(|name| line_at(name, 0, "1;1")).concat() + &good("names");
+    let times = ["-1", "1760000000.5", "", "heute"];
+    let times = times.map(|time| line_at("times", 0, "1;1").replace("1760000000", time)).concat()
+        + &good("times");
+    let states = ["0x880", "f880", "88000", "8g0"];
+    let states = states.iter().enumerate().map(|(minute, state)| {
+        line_at("states", minute, "1;1").replace(";880\n", &format!(";{state}\n"))
+    });
+    let boot = format!("boot;1;0{}\n{}", ";0".repeat(16), lines("boot", 3));
+    vec![
+        serves("18 fields", lines("very-old", 3).replace(";880\n", "\n"), 3),
+        serves("names that are none", names, 1).rejected(&[("node id", 4)]).warned(&[
+            "line 1 rejected",
+            "line 2 rejected",
+            "line 3 rejected",
+            "line 4 rejected",
+        ]),
+        serves("times that are none", times, 1).rejected(&[("timestamp", 4)]).warned(&[
+            "line 1 rejected",
+            "line 2 rejected",
+            "line 3 rejected",
+            "line 4 rejected",
+        ]),
+        serves("states", states.collect::<String>(), 2)
+            .rejected(&[("status", 2)])
+            .warned(&["line 3 rejected: the status", "line 4 rejected: the status"]),
+        serves("boot placeholder", boot, 3).rejected(&[("boot placeholder", 1)]),
+    ]
+}
+
+/// What was recorded of real nodes in moments that are hard to hit. Without
+/// their clocks, which are another matter.
+fn recorded() -> Vec<Case> {
+    let raw = |file| String::from_utf8(fixture(&format!("http/{file}.raw"))).unwrap();
+    let of = |name, raw: String, stored| {
+        let lines = raw.split_inclusive('\n').filter(|line| !line.starts_with("Date: "));
+        answers(name, lines.collect::<String>(), Then::Close, stored)
+    };
+    // It was recorded twice, and is to be two nodes.
+    let cut = raw("router_race_content_length_cuts_last_line").replace("Race;", "Rase;");
+    let placeholder = raw("external_csv_initial_no_http_headers");
+    vec![
+        of("recorded: read while it was written", raw("router_race_partial_last_line"), 42),
+        of("recorded: cut by its length", cut, 42),
+        of("recorded: longer than its length", raw("router_race_longer_than_content_length"), 0),
+        of("recorded: empty", raw("router_race_empty_200"), 0),
+        of("recorded: forbidden", raw("router_race_403"), 0)
+            .fails("answered 403")
+            .warned(&["answered 403"]),
+        of("recorded: ESP32", raw("esp2021_csv"), 5),
+        of("recorded: without head", raw("external_csv_no_http_headers"), 5),
+        of("recorded: without head, at its start", placeholder, 0)
+            .rejected(&[("boot placeholder", 1)]),
     ]
 }
 
