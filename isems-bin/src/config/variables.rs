@@ -193,6 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn the_table_in_the_readme_has_every_variable_with_its_default() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let (_, table) =
+            readme.split_once("| variable | default | meaning |\n|---|---|---|\n").unwrap();
+        let rows: Vec<String> = table
+            .lines()
+            .take_while(|line| line.starts_with('|'))
+            .map(|row| row.split('|').skip(1).take(2).map(str::trim).collect::<Vec<_>>().join(" "))
+            .collect();
+        let cells = |variable: &Variable| {
+            let default = variable.default.map_or("none".to_owned(), |value| format!("`{value}`"));
+            format!("`{}` {default}", variable.name)
+        };
+        assert_eq!(rows, VARIABLES.iter().map(cells).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn the_help_names_every_variable_with_its_default() {
         let help = help();
         for variable in VARIABLES {
