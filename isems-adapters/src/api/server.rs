@@ -102,7 +102,7 @@ impl ApiServer {
         let draining = CancellationToken::new();
         let (refusing, failing) = (Episode::default(), Episode::default());
         let mut tasks = JoinSet::new();
-        tracing::info!(address = %local_addr, "the API listens");
+        tracing::debug!(address = %local_addr, "the API listens");
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
