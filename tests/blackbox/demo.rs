@@ -12,11 +12,12 @@ use serde_json::Value;
 use crate::support::{Isems, Running, get};
 
 /// What the page of an operator would show for each node.
-const FLEET: [&str; 7] = [
+const FLEET: [&str; 8] = [
     "Balkon-ESP",
     "Bootshaus-Steg",
     "Funkmast Süd",
     "Höllentalhütte",
+    "Imkerei Britz",
     "Kleingarten Abendruh",
     "Rathaus-Dach",
     "Werkhof-Giebel",

@@ -14,7 +14,7 @@ use super::host::Entry;
 /// The first round takes a second or two; then something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
-/// The newest measurement of seven nodes takes some 4 KB.
+/// The newest measurement of eight nodes takes some 4 KB.
 const ANSWER_LIMIT: u64 = 1 << 20;
 
 /// Returns the names of nodes that the API did not show in time: none, if all

@@ -1,4 +1,4 @@
-//! Who takes part in the demo: seven nodes, each with a story that an operator
+//! Who takes part in the demo: eight nodes, each with a story that an operator
 //! would want to notice.
 
 use isems_core::{
@@ -18,6 +18,14 @@ use super::{
 pub(super) const HISTORY: i64 = 5 * DAY / 2;
 
 const HOUR: i64 = 60 * MINUTE;
+/// When the last line of the lively node is a day old, in seconds after the demo
+/// begins: time enough to open the page.
+const SILENT_AFTER: i64 = 75;
+/// When its script is started again, in seconds after the demo begins.
+const BACK_AFTER: i64 = 100;
+/// What makes the noise of each its own. The last is chosen with care: the
+/// lively node's battery is read high when it is back, and low a minute later.
+const SEEDS: [u64; 8] = [1, 2, 3, 4, 5, 6, 7, 16];
 const BERLIN_WEATHER: Noise = Noise::new(0x0030_0527);
 const ALPINE_WEATHER: Noise = Noise::new(0x0047_4211);
 
@@ -25,7 +33,7 @@ const ALPINE_WEATHER: Noise = Noise::new(0x0047_4211);
 pub(super) fn fleet(now: Timestamp) -> Vec<(Persona, Node)> {
     personas(now)
         .into_iter()
-        .zip(1_u64..)
+        .zip(SEEDS)
         .map(|(persona, seed)| {
             // The watchdog of an ESP32 cuts its power every 15 hours: not just
             // when the demo begins.
@@ -104,6 +112,22 @@ fn personas(now: Timestamp) -> Vec<Persona> {
             },
             shelter: 0.75,
             ..router("Höllentalhütte", berlin(0.0, 0.0))
+        },
+        // Without light nothing of it depends on the season or the hour: what
+        // the demo promises of its minutes holds at any time.
+        Persona {
+            story: "its panel is unplugged. Watch it: silent after a minute, back after two, low after three",
+            shelter: 0.85,
+            capacity: 20.0,
+            module: 30.0,
+            clean: 0.0,
+            load: 2.4,
+            charge: 0.907,
+            fault: Fault::ScriptPaused {
+                since: now.plus(SILENT_AFTER - DAY),
+                until: now.plus(BACK_AFTER),
+            },
+            ..router("Imkerei Britz", berlin(52.448_76, 13.437_19))
         },
     ]
 }

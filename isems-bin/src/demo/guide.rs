@@ -17,7 +17,10 @@ pub(super) fn text(api: SocketAddr, fleet: &[Entry], has_app: bool) -> String {
         let _ = writeln!(text, "  {url:<58}  {what}");
     };
     if has_app {
+        line("/dashboard/", "the page: every node, what is wrong first");
         line("/", "isems-app");
+    } else {
+        line("/", "the page: every node, what is wrong first");
     }
     line("/measurements/latest", "the newest measurement of each node");
     if let Some(first) = fleet.first() {
@@ -66,6 +69,7 @@ mod tests {
         let text = text("127.0.0.1:5000".parse().unwrap(), &fleet, false);
         for expected in [
             "2 simulated solar nodes",
+            "http://127.0.0.1:5000/ ",
             "http://127.0.0.1:5000/measurements/latest ",
             "http://127.0.0.1:5000/measurements/Dach/latest ",
             "curl -s 'http://127.0.0.1:5000/measurements/latest'",
@@ -77,5 +81,13 @@ mod tests {
             assert!(text.contains(expected), "{expected:?} is not in\n{text}");
         }
         assert!(!text.contains("isems-app"), "{text}");
+    }
+
+    #[test]
+    fn beside_isems_app_the_page_is_at_the_dashboard() {
+        let text = text("127.0.0.1:5000".parse().unwrap(), &[], true);
+        for expected in ["http://127.0.0.1:5000/dashboard/ ", "http://127.0.0.1:5000/ "] {
+            assert!(text.contains(expected), "{expected:?} is not in\n{text}");
+        }
     }
 }

@@ -21,6 +21,13 @@ pub(super) enum Fault {
     ControllerSilentAt(Timestamp),
     /// The measuring script stopped at that time; the web server goes on.
     ScriptStoppedAt(Timestamp),
+    /// The measuring script did not run between those times.
+    ScriptPaused {
+        /// From then on there are no lines.
+        since: Timestamp,
+        /// Then somebody started it again.
+        until: Timestamp,
+    },
 }
 
 /// What a node is and what it goes through.
@@ -166,6 +173,7 @@ impl Node {
     fn line(&mut self, at: Timestamp, mut inputs: Inputs) -> Option<String> {
         let silent = match self.persona.fault {
             Fault::ScriptStoppedAt(since) if at >= since => return None,
+            Fault::ScriptPaused { since, until } if at >= since && at < until => return None,
             Fault::ControllerSilentAt(since) => at >= since,
             Fault::SensorLostAt(since) if at >= since => {
                 inputs.temperature = None;

@@ -83,6 +83,7 @@ fn a_router_has_nearly_a_full_log_when_the_demo_begins() {
         match name {
             "Balkon-ESP" => assert_eq!(lines.len(), 53 * 240 + 1),
             "Funkmast Süd" => assert!((1_700..2_000).contains(&lines.len()), "{}", lines.len()),
+            "Imkerei Britz" => assert!((2_100..2_150).contains(&lines.len()), "{}", lines.len()),
             _ => assert!((3_500..3_600).contains(&lines.len()), "{name}: {}", lines.len()),
         }
     }
@@ -146,6 +147,29 @@ fn the_neglected_node_runs_low_all_year_but_is_still_there() {
             assert!(status(fields).contains(NodeStatus::BATTERY_LOW), "{now}: {fields:?}");
             assert!(number(fields, 9) < 12.0, "{now}: {fields:?}");
         });
+    }
+}
+
+#[test]
+fn the_lively_node_goes_silent_comes_back_and_runs_low_within_four_minutes() {
+    for now in moments() {
+        let (_, mut node) = fleet(now).pop().expect("in the fleet");
+        let before = node.advance(now);
+        let after = node.advance(now.plus(6 * 60));
+        let (last, fields) = measured(&before).pop().expect("it measured");
+        let quiet = last.plus(DAY).since(now);
+        assert!((60..=76).contains(&quiet), "silent after {quiet} s at {now}");
+        assert!(!status(&fields).contains(NodeStatus::BATTERY_LOW), "{now}: {fields:?}");
+
+        let low = |fields: &[&str]| status(fields).contains(NodeStatus::BATTERY_LOW);
+        let story: Vec<_> =
+            measured(&after).iter().map(|(at, fields)| (at.since(now), low(fields))).collect();
+        let [(back, false), (low, true), rest @ ..] = &story[..] else {
+            panic!("back and then low at {now}: {story:?}");
+        };
+        assert!(*back > quiet + 25, "hardly silent at {now}: {quiet} s, {story:?}");
+        assert!(*low < 200, "{now}: {story:?}");
+        assert!(rest.len() > 1 && rest.iter().all(|(_, low)| *low), "{now}: {story:?}");
     }
 }
 
