@@ -11,7 +11,7 @@ const MINUTES = 60_000;
 
 after(close);
 
-it('a node of the demo goes silent, comes back and runs low before one\'s eyes', { timeout: 6 * MINUTES }, async () => {
+it('a node of the demo goes silent, comes back and runs low while one watches', { timeout: 6 * MINUTES }, async () => {
   const isems = await collector({ command: 'demo' });
   await isems.says('Ctrl-C ends it');
   const { page, done } = await open(isems.base);

@@ -1,7 +1,10 @@
 // What changes is seen without a reload.
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { after, it } from 'node:test';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { close, open } from './support/browser.js';
 import { collector } from './support/collector.js';
 import { line, nodes } from './support/nodes.js';
@@ -97,4 +100,24 @@ it('where events cannot be followed, the page asks', async () => {
   await done();
   await isems.stop();
   await net.stop();
+});
+
+it('beside isems-app, the page at /dashboard/ is the same', async () => {
+  const app = await mkdtemp(path.join(tmpdir(), 'isems-app-'));
+  await writeFile(path.join(app, 'index.html'), '<!doctype html><title>isems-app</title>');
+  const net = await nodes();
+  const log = net.add(line('Dach'));
+  const isems = await collector({ nodes: [log.address], settings: { ISEMS_APP_DIR: app } });
+  await isems.knows(1);
+  assert.match(await (await fetch(isems.base)).text(), /<title>isems-app/);
+  const { page, done } = await open(`${isems.base}/dashboard`);
+  await row(page, 'Dach').waitFor();
+  log.append(line('Dach', { age: -1, battery: 13.22 }));
+  await has(row(page, 'Dach'), '13.22 V');
+  await page.getByRole('link', { name: 'Dach', exact: true }).click();
+  await page.locator('.uplot').first().waitFor();
+  await done();
+  await isems.stop();
+  await net.stop();
+  await rm(app, { recursive: true });
 });

@@ -27,7 +27,7 @@ async function take(name, hash, ready, options = {}, prepare = async () => {}) {
   console.log(`${file}: ${size} bytes`);
 }
 
-const desk = { width: 1200, height: 740 };
+const desk = { width: 1200, height: 820 };
 const sparks = (page) => page.waitForFunction(() => [...document.querySelectorAll('.spark')].every((spark) => spark.firstChild || spark.getBoundingClientRect().top > innerHeight));
 
 try {

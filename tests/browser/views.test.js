@@ -1,6 +1,7 @@
 // What an operator sees in each view.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { close, open, violations } from './support/browser.js';
 import { collector } from './support/collector.js';
@@ -209,6 +210,26 @@ describe('a node', () => {
     assert.notEqual(await drawn(5.1), 0);
   }));
 
+  it('draws thresholds, and the band from lowest to highest', () => visit(at('Rathaus-Dach'), {}, async (page) => {
+    // How many pixels of the battery's chart have a theme's colour, at about that opacity.
+    const drawn = (name, opacity) => page.evaluate(([colour, alpha]) => {
+      const [red, green, blue] = [1, 3, 5].map((from) => Number.parseInt(getComputedStyle(document.documentElement).getPropertyValue(colour).trim().slice(from, from + 2), 16));
+      const canvas = document.querySelector('.uplot canvas');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      let count = 0;
+      for (let i = 0; i < data.length; i += 4) {
+        if (Math.abs(data[i + 3] - alpha * 255) < 12 && Math.abs(data[i] - red) < 6 && Math.abs(data[i + 1] - green) < 6 && Math.abs(data[i + 2] - blue) < 6) count += 1;
+      }
+      return count;
+    }, [name, opacity]);
+    // In a month, a point is made of several measurements that differ.
+    await page.getByRole('button', { name: '30 days' }).click();
+    await has(page.locator('.chart-line'), /hours?$/);
+    await page.locator('.charts:not([aria-busy])').waitFor();
+    for (const threshold of ['--critical', '--ok']) assert.ok(await drawn(threshold, 1) >= 5, threshold);
+    assert.ok(await drawn('--line-a', 0.2) > 20, 'band');
+  }));
+
   it('zooms in where a chart is dragged across, and shows one moment in all charts', () => visit(at('Rathaus-Dach'), {}, async (page) => {
     const over = page.locator('.u-over').first();
     await over.waitFor();
@@ -232,6 +253,8 @@ describe('a node', () => {
     await page.locator('.uplot').first().waitFor();
     const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
     assert.match(download.suggestedFilename(), /\.csv$/);
+    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
+    assert.ok(lines.length > 140 && lines[1].startsWith('Rathaus-Dach,'), `${lines.length} lines, the newest: ${lines[1]}`);
   }));
 
   it('has names of any kind in its address', async () => {
@@ -307,6 +330,19 @@ describe('the sources', () => {
     await has(rejecting, 'Rejected');
     await has(page.locator('.source', { hasText: 'Answers' }), /Last success.*ago/);
   }));
+
+  it('say what came, how many bytes of it, and how far a clock is off', () => visit('#/sources', {
+    before: (page) => page.route('**/api/v1/sources', async (route) => {
+      const answer = await (await route.fetch()).json();
+      Object.assign(answer.sources[0], { clockOffsetSeconds: -7_200, stored: 1_234, duplicate: 5, bytesToday: 2_500_000 });
+      await route.fulfill({ json: answer });
+    }),
+  }, async (page) => {
+    const source = page.locator('.source', { hasText: '1,234' });
+    await has(source, /Clock\s*2 hours (behind|ahead)/);
+    await has(source, /Today\s*2\.5\sMB/);
+    await has(source, /Known already\s*5/);
+  }));
 });
 
 describe('languages and themes', () => {
@@ -320,6 +356,24 @@ describe('languages and themes', () => {
     await page.reload();
     await has(row(page, 'Funkmast'), 'Silent for more than a day');
   }));
+
+  it('speaks German only, in every view', async () => {
+    for (const [hash, ready] of [['#/', '.spark-end'], ['#/node/Steg', '.uplot'], ['#/map', '.mark'], ['#/sources', '.source']]) {
+      await visit(hash, { locale: 'de-DE' }, async (page) => {
+        await page.locator(ready).first().waitFor();
+        const left = await page.evaluate(async () => {
+          const leaves = (value) => (typeof value === 'string' ? [value] : typeof value === 'object' ? Object.values(value).flatMap(leaves) : []);
+          const [en, de] = await Promise.all(['en', 'de'].map(async (code) => leaves((await import(`./js/texts.${code}.js`)).default)));
+          const said = [...document.querySelectorAll('body, [aria-label], [title], [placeholder]')].flatMap((one) => [
+            one === document.body ? one.innerText : '', ...['aria-label', 'title', 'placeholder'].map((name) => one.getAttribute(name) ?? ''),
+          ]).join('\n');
+          // Short words are in both languages, or within others.
+          return en.filter((text) => text.length > 7 && text !== 'English' && !de.includes(text) && said.includes(text));
+        });
+        assert.deepEqual(left, [], `English in ${hash}`);
+      });
+    }
+  });
 
   it('has the same texts in both languages', () => visit('#/', {}, async (page) => {
     const shapes = await page.evaluate(async () => {
