@@ -33,7 +33,7 @@ mod turns;
 mod v1;
 mod view;
 
-pub use map_tiles::{MapTiles, MapTilesError, TileFolder};
+pub use map_tiles::{ArchiveError, MapTiles, MapTilesError, TileArchive, TileFolder};
 pub use server::{ApiError, ApiServer};
 pub use settings::{ApiLimits, ApiSettings, CorsOrigin, CorsOriginError};
 

@@ -21,6 +21,7 @@ mod hostile_broker;
 #[cfg(target_os = "linux")]
 mod hostile_nodes;
 mod import_legacy;
+mod map_tiles;
 #[cfg(target_os = "linux")]
 mod power_cut;
 mod sentry;

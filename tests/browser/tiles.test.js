@@ -12,7 +12,41 @@ import { line, nodes } from './support/nodes.js';
 /** One pixel, which is enough of a tile. */
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==', 'base64');
 
+/** Tiles of zooms 0 to 3 around Berlin and nowhere else, by someone with a name. */
+const ARCHIVE = path.join(import.meta.dirname, '..', 'fixtures', 'map', 'mitteleuropa.pmtiles');
+
 after(close);
+
+/** The map on an archive, and which tiles it asked for. */
+async function archived(node, prepare) {
+  const net = await nodes();
+  const isems = await collector({ nodes: [net.add(node).address], settings: { ISEMS_MAP_TILES: ARCHIVE } });
+  await isems.knows(1);
+  const asked = [];
+  const before = (page) => {
+    page.on('request', (request) => asked.push(/\/tiles\/(.*)\.png$/.exec(request.url())?.[1]));
+    return prepare?.(page);
+  };
+  const { page, done } = await open(isems.base, '#/map', { before });
+  return {
+    page,
+    asked: () => asked.filter(Boolean),
+    async done() {
+      await done();
+      await isems.stop();
+      await net.stop();
+    },
+  };
+}
+
+/** Zooms out step by step, each of them drawn, until there is what is wished. */
+async function outUntil(page, what, there) {
+  for (let clicks = 0; !await there(); clicks += 1) {
+    assert.ok(clicks < 40, `zoomed out in vain for ${what}`);
+    await page.getByRole('button', { name: 'Zoom out' }).click();
+    await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
+  }
+}
 
 it('tiles come from a folder of the collector, and only from there', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'isems-tiles-'));
@@ -33,6 +67,34 @@ it('tiles come from a folder of the collector, and only from there', async () =>
   await isems.stop();
   await net.stop();
   await rm(folder, { recursive: true });
+});
+
+it('an archive is drawn without internet, enlarged beyond its zooms and only where it has tiles', async () => {
+  const { page, asked, done } = await archived(line('Dach'));
+  await page.locator('image[data-key="3/4/2"]').waitFor();
+  const credit = page.locator('.credit');
+  await credit.waitFor();
+  assert.equal(await credit.textContent(), '© Surveyors & Sons');
+  // Farther out, where most of the world has no tiles.
+  for (const key of ['2/2/1', '1/1/0']) await outUntil(page, key, () => page.locator(`image[data-key="${key}"]`).count());
+  assert.deepEqual([...new Set(asked())], ['3/4/2', '2/2/1', '1/1/0']);
+  await done();
+});
+
+it('an archive is a grid where its tiles would be too small, and its makers are named without markup', async () => {
+  const said = '<b>Surveyors</b> <img src=x onerror=alert(1)>';
+  const prepare = (page) => page.route('**/map.json', async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ json: { ...await answer.json(), minZoom: 3, attribution: said } });
+  });
+  const { page, asked, done } = await archived(line('Dach'), prepare);
+  await page.locator('image[data-key="3/4/2"]').waitFor();
+  assert.equal(await page.locator('.credit').textContent(), said);
+  // From the whole world all tiles of zoom 3 would be seen, small.
+  await outUntil(page, 'a mere grid', async () => await page.locator('.map-drawing image').count() === 0);
+  assert.ok(await page.locator('.grid path').count() > 0);
+  assert.deepEqual([...new Set(asked())], ['3/4/2']);
+  await done();
 });
 
 it('OpenStreetMap is asked only if the operator turned it on', async () => {

@@ -14,7 +14,8 @@ use super::{
     etag,
     map_tiles::{MapTiles, Tile},
     page,
-    respond::{self, not_modified, set},
+    respond::{self, Problem, not_modified, set},
+    turns::Turns,
 };
 
 /// Where the page is while an app has `/`.
@@ -49,11 +50,18 @@ pub(super) fn at(path: &str, aside: bool) -> Option<Place> {
 
 /// What is there: files compressed if the client takes that, `304` if it has
 /// it.
-pub(super) async fn answer(place: Place, headers: &HeaderMap, tiles: &MapTiles) -> Response<Body> {
+pub(super) async fn answer(
+    place: Place,
+    headers: &HeaderMap,
+    tiles: &MapTiles,
+    turns: &Turns,
+) -> Response<Body> {
     match place {
         Place::File(asset) => file(asset, headers, tiles),
         Place::Map => respond::json(tiles.description().into(), headers),
-        Place::Tile(at) => tile(at, tiles).await,
+        Place::Tile(at) => {
+            tile(at, tiles, turns).await.unwrap_or_else(|problem| problem.response(headers))
+        }
         Place::WithoutSlash => {
             let mut response = Response::new(body::empty());
             *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
@@ -63,18 +71,39 @@ pub(super) async fn answer(place: Place, headers: &HeaderMap, tiles: &MapTiles) 
     }
 }
 
-/// The tile, or that there is none, which is no error: maps end somewhere.
-async fn tile(at: Tile, tiles: &MapTiles) -> Response<Body> {
-    let tiles = tiles.clone();
-    let read = tokio::task::spawn_blocking(move || tiles.read(at)).await;
-    let Some(png) = read.ok().flatten() else {
-        let mut response = Response::new(body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        return response;
+/// The tile, or that there is none, which is no error: maps end somewhere, and
+/// browsers' consoles would show one.
+async fn tile(at: Tile, tiles: &MapTiles, turns: &Turns) -> Result<Response<Body>, Problem> {
+    let reader = tiles.clone();
+    let read = async {
+        let read = tokio::task::spawn_blocking(move || reader.read(at)).await;
+        match read.map_err(|_| Problem::Broken)? {
+            Ok(Some(tile)) => {
+                let room = turns.room(tile.len()).await?;
+                Ok(Some(Ok(body::holding(tile, room))))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Ok(Some(Err(error))),
+        }
     };
-    let mut response = respond::with_type("image/png", body::full(png));
-    set(&mut response, CACHE_CONTROL, "max-age=86400");
-    response
+    Ok(match turns.read(read).await? {
+        Some(Ok(tile)) => {
+            let mut response = respond::with_type(tiles.media_type(), body::full(tile));
+            set(&mut response, CACHE_CONTROL, "max-age=86400");
+            response
+        }
+        Some(Err(_)) => {
+            let text = "This tile cannot be read. The collector's log says why\n";
+            let mut response = respond::with_type("text/plain; charset=utf-8", body::full(text));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+        None => {
+            let mut response = Response::new(body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+    })
 }
 
 fn file(asset: &'static page::Asset, headers: &HeaderMap, tiles: &MapTiles) -> Response<Body> {

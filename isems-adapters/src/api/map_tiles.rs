@@ -1,16 +1,19 @@
 //! What the map of the collector's page is drawn on.
 
-use std::{
-    fs, io,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    str::FromStr,
+mod archive;
+mod folder;
+
+use std::{path::Path, str::FromStr};
+
+use serde_json::{Map, Value, json};
+
+pub use self::{
+    archive::{ArchiveError, TileArchive},
+    folder::TileFolder,
 };
 
-use serde_json::json;
-
 /// The background of the map on the collector's page (`ISEMS_MAP_TILES`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum MapTiles {
     /// A plain grid of degrees: no tiles, and no host but the collector is
     /// asked for anything.
@@ -20,14 +23,8 @@ pub enum MapTiles {
     OpenStreetMap,
     /// The tiles of a folder.
     Folder(TileFolder),
-}
-
-/// A folder of map tiles, `ZOOM/X/Y.png` in it (Web Mercator, 256 pixels a
-/// side).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TileFolder {
-    path: PathBuf,
-    zooms: RangeInclusive<u8>,
+    /// The tiles of a `PMTiles` archive.
+    Archive(TileArchive),
 }
 
 /// A text that names no tiles.
@@ -35,10 +32,16 @@ pub struct TileFolder {
 pub enum MapTilesError {
     /// The folder cannot be read.
     #[error("cannot be read as a folder: {0}")]
-    Folder(#[from] io::Error),
+    Folder(#[from] std::io::Error),
     /// The folder is not one of tiles.
     #[error("is a folder without tiles: they would be named ZOOM/X/Y.png, as in 12/2200/1343.png")]
     NoTiles,
+    /// It is a file, though it is not named as an archive.
+    #[error("is a file that is not named *.pmtiles: rename it if it is a PMTiles archive")]
+    File,
+    /// The archive is none that the page can draw.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
 }
 
 /// One tile: zoom, column from the west, row from the north.
@@ -52,21 +55,32 @@ pub(super) struct Tile {
 /// Where browsers find OpenStreetMap's tiles.
 const OPEN_STREET_MAP: &str = "https://tile.openstreetmap.org";
 
+/// Where the page finds ours, from its own folder.
+const OURS: &str = "tiles/{z}/{x}/{y}.png";
+
 /// Deeper than any map goes.
 const DEEPEST: u8 = 22;
 
-/// Larger than any tile is.
+/// Larger than any tile is, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
 impl FromStr for MapTiles {
     type Err = MapTilesError;
 
-    /// `osm`, or the path of a folder of tiles.
+    /// `osm`, or the path of a `PMTiles` archive or of a folder of tiles.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "osm" {
             return Ok(Self::OpenStreetMap);
         }
-        TileFolder::open(Path::new(text)).map(Self::Folder)
+        let path = Path::new(text);
+        let archive = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("pmtiles"));
+        if archive && !path.is_dir() {
+            return Ok(Self::Archive(TileArchive::open(path)?));
+        }
+        if path.is_file() {
+            return Err(MapTilesError::File);
+        }
+        TileFolder::open(path).map(Self::Folder)
     }
 }
 
@@ -82,10 +96,11 @@ impl MapTiles {
                 "openStreetMap": true,
             }),
             Self::Folder(folder) => json!({
-                "tiles": "tiles/{z}/{x}/{y}.png",
-                "minZoom": folder.zooms.start(),
-                "maxZoom": folder.zooms.end(),
+                "tiles": OURS,
+                "minZoom": folder.zooms().start(),
+                "maxZoom": folder.zooms().end(),
             }),
+            Self::Archive(archive) => of_archive(archive),
         };
         description.to_string()
     }
@@ -94,7 +109,7 @@ impl MapTiles {
     pub(super) fn policy(&self) -> String {
         let elsewhere = match self {
             Self::OpenStreetMap => format!(" {OPEN_STREET_MAP}"),
-            Self::Grid | Self::Folder(_) => String::new(),
+            Self::Grid | Self::Folder(_) | Self::Archive(_) => String::new(),
         };
         format!(
             "default-src 'self'; img-src 'self'{elsewhere}; object-src 'none'; base-uri 'none'; \
@@ -107,34 +122,41 @@ impl MapTiles {
     pub(super) const fn referrer_policy(&self) -> &'static str {
         match self {
             Self::OpenStreetMap => "strict-origin-when-cross-origin",
-            Self::Grid | Self::Folder(_) => "no-referrer",
+            Self::Grid | Self::Folder(_) | Self::Archive(_) => "no-referrer",
         }
     }
 
-    /// A tile of the folder; `None` if there is none. Blocks.
-    pub(super) fn read(&self, tile: Tile) -> Option<Vec<u8>> {
-        let Self::Folder(folder) = self else { return None };
-        let Tile { zoom, x, y } = tile;
-        let path = folder.path.join(format!("{zoom}/{x}/{y}.png"));
-        // Looked at before it is opened: opening a pipe would wait for its writer.
-        let metadata = path.metadata().ok()?;
-        let fits = metadata.is_file() && metadata.len() <= LARGEST;
-        fits.then(|| fs::read(path).ok()).flatten()
+    /// The media type of the tiles that are read here.
+    pub(super) fn media_type(&self) -> &'static str {
+        match self {
+            Self::Archive(archive) => archive.media_type(),
+            Self::Grid | Self::OpenStreetMap | Self::Folder(_) => "image/png",
+        }
+    }
+
+    /// A tile; `None` if there is none here. Blocks.
+    pub(super) fn read(&self, tile: Tile) -> Result<Option<Vec<u8>>, ArchiveError> {
+        match self {
+            Self::Grid | Self::OpenStreetMap => Ok(None),
+            Self::Folder(folder) => Ok(folder.read(tile)),
+            Self::Archive(archive) => archive.read(tile),
+        }
     }
 }
 
-impl TileFolder {
-    fn open(path: &Path) -> Result<Self, MapTilesError> {
-        let mut zooms = Vec::new();
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            let zoom = entry.file_name().to_str().and_then(zoom);
-            zooms.extend(zoom.filter(|_| entry.path().is_dir()));
-        }
-        let ends = zooms.iter().min().zip(zooms.iter().max());
-        let (first, last) = ends.ok_or(MapTilesError::NoTiles)?;
-        Ok(Self { path: path.to_owned(), zooms: *first..=*last })
+/// What an archive says of itself, as far as it says it.
+fn of_archive(archive: &TileArchive) -> Value {
+    let mut description = Map::new();
+    description.insert("tiles".to_owned(), OURS.into());
+    description.insert("minZoom".to_owned(), (*archive.zooms().start()).into());
+    description.insert("maxZoom".to_owned(), (*archive.zooms().end()).into());
+    if let Some(bounds) = archive.bounds() {
+        description.insert("bounds".to_owned(), json!(bounds));
     }
+    if let Some(attribution) = archive.attribution() {
+        description.insert("attribution".to_owned(), attribution.into());
+    }
+    description.into()
 }
 
 impl Tile {
@@ -160,6 +182,8 @@ fn number(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn folder_with(tiles: &[&str]) -> tempfile::TempDir {
@@ -202,9 +226,10 @@ mod tests {
         let description = tiles.description();
         assert!(description.contains(r#""minZoom":9"#), "{description}");
         assert!(description.contains(r#""maxZoom":11"#), "{description}");
-        assert_eq!(tiles.read(Tile { zoom: 11, x: 3, y: 4 }).as_deref(), Some(&b"png"[..]));
-        assert_eq!(tiles.read(Tile { zoom: 11, x: 4, y: 4 }), None);
-        assert_eq!(tiles.read(Tile { zoom: 9, x: 1, y: 0 }), None);
+        let read = |zoom, x, y| tiles.read(Tile { zoom, x, y }).unwrap();
+        assert_eq!(read(11, 3, 4).as_deref(), Some(&b"png"[..]));
+        assert_eq!(read(11, 4, 4), None);
+        assert_eq!(read(9, 1, 0), None);
     }
 
     #[test]
@@ -213,6 +238,8 @@ mod tests {
         for (path, says) in [
             ("/does/not/exist", "cannot be read as a folder"),
             (empty.path().to_str().unwrap(), "without tiles"),
+            (empty.path().join("readme.txt").to_str().unwrap(), "rename it"),
+            ("/does/not/exist.pmtiles", "cannot be read: "),
         ] {
             let error = path.parse::<MapTiles>().unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

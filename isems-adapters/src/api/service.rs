@@ -108,7 +108,8 @@ impl Service {
             Route::Unknown { .. } | Route::V1(_) => Err(Problem::NotFound),
             Route::Elsewhere => match (assets::at(path, self.app.is_some()), &self.app) {
                 (Some(place), _) => {
-                    return assets::answer(place, headers, &self.settings.map_tiles).await;
+                    let tiles = &self.settings.map_tiles;
+                    return assets::answer(place, headers, tiles, &self.turns).await;
                 }
                 (None, Some(app)) => return app.answer(path, headers).await,
                 (None, None) => Err(Problem::NotFound),

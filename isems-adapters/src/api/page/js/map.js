@@ -15,6 +15,12 @@ const LARGEST = TILE * 2 ** 19;
 const ALONE = TILE * 2 ** 13;
 /** The room that a name takes. */
 const LABEL = { width: 120, height: 18 };
+/** Tiles are drawn at half their size at least: farther out there would be too many. */
+const FARTHER_OUT = 1;
+/** Where tiles are, as a part of the world, if the collector does not say. */
+const EVERYWHERE = { left: 0, right: 1, top: 0, bottom: 1 };
+/** The part of a tile by which the ends of a map may be inexact. */
+const INEXACT = 0.01;
 
 let tiles = null;
 
@@ -24,6 +30,13 @@ function offered() {
     .then((answer) => (answer.ok ? answer.json() : {}))
     .catch(() => ({}));
   return tiles;
+}
+
+function placeOf({ bounds }) {
+  if (!bounds) return EVERYWHERE;
+  const [west, south, east, north] = bounds;
+  const [from, to] = [project(north, west), project(south, east)];
+  return { left: from.x, right: to.x, top: from.y, bottom: to.y };
 }
 
 export function map(main, wanted) {
@@ -133,14 +146,17 @@ export function map(main, wanted) {
 
   function drawTiles() {
     if (!source) return;
-    const level = Math.max(source.min, Math.min(source.max, Math.round(Math.log2(view.scale / TILE))));
+    const fitting = Math.round(Math.log2(view.scale / TILE));
+    const level = Math.max(source.min, Math.min(source.max, fitting));
     const count = 2 ** level;
     const side = view.scale / count;
-    const from = (middle, length) => Math.max(0, Math.floor((middle - length / 2 / view.scale) * count));
-    const to = (middle, length) => Math.min(count - 1, Math.floor((middle + length / 2 / view.scale) * count));
+    const from = (middle, length, first) => Math.max(0, Math.floor(first * count + INEXACT), Math.floor((middle - length / 2 / view.scale) * count));
+    const to = (middle, length, last) => Math.min(count - 1, Math.ceil(last * count - INEXACT) - 1, Math.floor((middle + length / 2 / view.scale) * count));
     const there = new Map([...background.children].map((image) => [image.dataset.key, image]));
-    for (let x = from(view.x, size.width); x <= to(view.x, size.width); x += 1) {
-      for (let y = from(view.y, size.height); y <= to(view.y, size.height); y += 1) {
+    const { left, right, top, bottom } = source.place;
+    const lastX = level - fitting > FARTHER_OUT ? -1 : to(view.x, size.width, right);
+    for (let x = from(view.x, size.width, left); x <= lastX; x += 1) {
+      for (let y = from(view.y, size.height, top); y <= to(view.y, size.height, bottom); y += 1) {
         const key = `${level}/${x}/${y}`;
         let image = there.get(key);
         there.delete(key);
@@ -290,10 +306,11 @@ export function map(main, wanted) {
   resized.observe(frame);
   offered().then((answer) => {
     if (closed || !answer.tiles) return;
-    source = { url: answer.tiles, min: answer.minZoom ?? 0, max: answer.maxZoom ?? 19 };
+    source = { url: answer.tiles, min: answer.minZoom ?? 0, max: answer.maxZoom ?? 19, place: placeOf(answer) };
     main.classList.add('with-tiles');
-    credit.hidden = !answer.openStreetMap;
-    text(credit, t.attribution);
+    const owed = answer.openStreetMap ? t.attribution : answer.attribution;
+    credit.hidden = !owed;
+    if (owed) put(credit, bdi(owed));
     draw();
   });
   let waiting = 0;
