@@ -1,6 +1,7 @@
 //! API v1, as `openapi.json` describes it.
 
 mod document;
+mod documentation;
 mod events;
 mod exports;
 mod history;

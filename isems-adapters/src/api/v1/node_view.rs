@@ -30,6 +30,9 @@ struct Node<'a> {
     revision: &'a str,
     status: String,
     measurement_id: i64,
+    /// Not in a list, which says it once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<&'a str>,
 }
 
 /// The worst check, or that nothing is known.
@@ -106,6 +109,7 @@ fn view<'a>(
         revision: &sample.revision,
         status: format!("0x{:03x}", sample.status.unwrap_or_default().bits()),
         measurement_id: stored.id,
+        time_zone: None,
     }
 }
 
@@ -128,14 +132,20 @@ fn position(sample: &Sample) -> Option<Position> {
     (latitude != 0.0 || longitude != 0.0).then_some(Position { latitude, longitude })
 }
 
-/// One node.
+/// The name of the zone whose offsets times have.
+fn name(zone: &TimeZone) -> &str {
+    zone.iana_name().unwrap_or("UTC")
+}
+
+/// One node with what one must know to read it.
 pub(super) fn node(
     newest: &StoredMeasurement,
     now: Timestamp,
     activity: ActivityRule,
     zone: &TimeZone,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&view(newest, now, activity, zone))
+    let node = view(newest, now, activity, zone);
+    serde_json::to_vec(&Node { time_zone: Some(name(zone)), ..node })
 }
 
 /// A page of nodes with what one must know to read it; `more`: it is not the
@@ -159,7 +169,7 @@ pub(super) fn nodes(
     let last = newest.last().map(|row| row.measurement.node.as_str());
     serde_json::to_vec(&Document {
         now: IsoTime { time: now, zone },
-        time_zone: zone.iana_name().unwrap_or("UTC"),
+        time_zone: name(zone),
         hide_inactive_after_days: now.since(activity.active_since(now)) / DAY,
         nodes: newest.iter().map(|row| view(row, now, activity, zone)).collect(),
         next: last.filter(|_| more),

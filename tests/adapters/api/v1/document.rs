@@ -47,6 +47,11 @@ async fn document(api: &Api) -> Document {
     Document(api.get("/api/v1/openapi.json").await.json())
 }
 
+/// The document as a server answers with it.
+pub(super) async fn served() -> Document {
+    document(&start(&Stub::of(Vec::new())).await).await
+}
+
 /// The targets of the document, with the node's name filled in, and what is
 /// said of each.
 fn operations(document: &Document) -> Vec<(String, Value)> {
