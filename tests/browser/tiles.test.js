@@ -77,7 +77,8 @@ it('an archive is drawn without internet, enlarged beyond its zooms and only whe
   assert.equal(await credit.textContent(), '© Surveyors & Sons');
   // Farther out, where most of the world has no tiles.
   for (const key of ['2/2/1', '1/1/0']) await outUntil(page, key, () => page.locator(`image[data-key="${key}"]`).count());
-  assert.deepEqual([...new Set(asked())], ['3/4/2', '2/2/1', '1/1/0']);
+  // Whatever was seen first: the world, before the nodes were known, or them.
+  assert.deepEqual(asked().filter((tile) => !['0/0/0', '1/1/0', '2/2/1', '3/4/2'].includes(tile)), []);
   await done();
 });
 
