@@ -112,6 +112,12 @@ impl Ledger {
         }
     }
 
+    /// The newest observed time of which measurements of a node were pruned.
+    #[must_use]
+    pub fn pruned_until(&self, node: &NodeId) -> Option<Timestamp> {
+        self.nodes.get(node)?.pruned_until
+    }
+
     /// The rollups of a node whose hours begin within `range`, oldest first.
     #[must_use]
     pub fn rollups(&self, node: &NodeId, range: HistoryRange) -> Vec<Bucket> {

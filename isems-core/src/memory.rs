@@ -71,6 +71,10 @@ impl MeasurementReader for MemoryRepo {
         Ok(self.locked().ledger.rollups(node, range))
     }
 
+    async fn pruned_until(&self, node: &NodeId) -> Result<Option<Timestamp>, RepoError> {
+        Ok(self.locked().ledger.pruned_until(node))
+    }
+
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
         Ok(self.locked().ledger.sources())
     }

@@ -48,6 +48,9 @@ impl MeasurementReader for MapRepo {
     async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>> {
         Ok(self.open().1.rollups(node, range))
     }
+    async fn pruned_until(&self, node: &NodeId) -> Result<Option<Timestamp>> {
+        Ok(self.open().1.pruned_until(node))
+    }
     async fn sources(&self) -> Result<Vec<SourceSummary>> {
         Ok(self.open().1.sources())
     }

@@ -225,7 +225,10 @@ impl V1 {
         let node = named(id)?;
         let asked = history::Asked::of(parameters, now)?;
         self.newest(&node).await?;
+        let pruned_until = self.trouble.history.told(self.reader.pruned_until(&node).await)?;
+        let asked = asked.of_what_is_left(pruned_until);
         let (range, step) = (asked.whole_buckets()?, asked.step);
+        let _room = self.turns.room(asked.room()).await?;
         let buckets = self.reader.buckets(&node, range, step).await;
         let buckets = self.trouble.history.told(buckets)?;
         Ok(history::json(&node, &asked, &buckets, &self.zone)?)

@@ -35,6 +35,15 @@ fn node_row(found: &SqliteRow) -> Result<NodeRow, sqlx::Error> {
     })
 }
 
+/// The newest observed time of which measurements of a node were pruned.
+pub(super) async fn pruned_until(
+    reader: &SqlitePool,
+    node: &NodeId,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let found = find(&mut *reader.acquire().await?, node).await?;
+    Ok(found.and_then(|node| node.pruned_until))
+}
+
 /// A new node. Its version is that of an unknown one until
 /// [`record_change`] raises it.
 pub(super) async fn create(

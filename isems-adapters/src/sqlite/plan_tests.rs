@@ -34,6 +34,7 @@ async fn no_read_walks_over_all_measurements_or_sorts_them() {
         ("count too old", prune::COUNT_TOO_OLD),
         ("remove too many", prune::REMOVE_TOO_MANY),
         ("remove too old", prune::REMOVE_TOO_OLD),
+        ("remove the oldest", prune::REMOVE_OLDEST),
         ("rollups", rollups::ROLLUPS),
         ("hour", rollups::HOUR_OF_NODE),
         ("close", rollups::CLOSE),

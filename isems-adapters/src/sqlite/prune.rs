@@ -10,7 +10,11 @@ use std::collections::BTreeSet;
 use isems_core::{NodeId, NodePrune, PruneMode, PruneReport, RetentionPolicy, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::{connect::BEGIN, nodes, rollups, row};
+use super::{
+    connect::BEGIN,
+    nodes::{self, NodeRow},
+    rollups, row,
+};
 
 /// Rows that one transaction removes: a fraction of a second on an SD card, so
 /// that intake goes on meanwhile.
@@ -35,6 +39,10 @@ pub(super) const REMOVE_TOO_MANY: &str = "DELETE FROM measurement WHERE id IN \
 pub(super) const REMOVE_TOO_OLD: &str = "DELETE FROM measurement WHERE id IN \
      (SELECT id FROM measurement WHERE node = ? AND (observed, reported) < (?, ?) \
       AND observed < ? ORDER BY observed, reported LIMIT ?) RETURNING observed";
+
+pub(super) const REMOVE_OLDEST: &str = "DELETE FROM measurement WHERE id IN \
+     (SELECT id FROM measurement WHERE node = ? ORDER BY observed, reported LIMIT ?) \
+     RETURNING observed";
 
 /// The limits of a policy at one moment.
 #[derive(Clone, Copy)]
@@ -67,17 +75,19 @@ pub(super) async fn prune(
         keep: policy.keep_per_node.map(|keep| i64::from(keep.max(1))),
         oldest_kept: policy.oldest_kept(now).map(Timestamp::as_unix),
     };
-    let names: Vec<(i64, String)> =
-        sqlx::query_as("SELECT id, name FROM node ORDER BY name").fetch_all(reader).await?;
-    for (id, name) in names {
-        let mut removed = count(reader, id, limits).await?;
+    // Names, as the id of a node that is forgotten meanwhile may become another's.
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM node ORDER BY name").fetch_all(reader).await?;
+    for name in names {
+        let node = row::node_id(&name)?;
+        let mut removed = count(reader, &node, limits).await?;
         let nothing = removed.too_many + removed.too_old == 0;
         if !nothing && mode == PruneMode::Apply {
-            removed = remove(writer, id, limits).await?;
+            removed = remove(writer, &node, limits).await?;
         }
         if removed.too_many + removed.too_old > 0 {
             report.nodes.push(NodePrune {
-                node: row::node_id(&name)?,
+                node,
                 too_many: removed.too_many,
                 too_old: removed.too_old,
             });
@@ -95,9 +105,12 @@ async fn place(
 }
 
 /// Counts what is due, as of one moment.
-async fn count(reader: &SqlitePool, node: i64, limits: Limits) -> Result<Due, sqlx::Error> {
+async fn count(reader: &SqlitePool, node: &NodeId, limits: Limits) -> Result<Due, sqlx::Error> {
     let mut snapshot = reader.begin().await?;
     let mut due = Due::default();
+    let Some(NodeRow { id: node, .. }) = nodes::find(&mut snapshot, node).await? else {
+        return Ok(due);
+    };
     let Some(newest) = place(&mut snapshot, node, 0).await? else {
         return Ok(due);
     };
@@ -129,7 +142,7 @@ async fn count(reader: &SqlitePool, node: i64, limits: Limits) -> Result<Due, sq
     Ok(due)
 }
 
-async fn remove(writer: &SqlitePool, node: i64, limits: Limits) -> Result<Due, sqlx::Error> {
+async fn remove(writer: &SqlitePool, node: &NodeId, limits: Limits) -> Result<Due, sqlx::Error> {
     rollups::catch_up(writer, node).await?;
     let mut total = Due::default();
     loop {
@@ -143,8 +156,15 @@ async fn remove(writer: &SqlitePool, node: i64, limits: Limits) -> Result<Due, s
 }
 
 /// Removes the oldest rows that are due now, at most [`CHUNK`].
-async fn remove_chunk(writer: &SqlitePool, node: i64, limits: Limits) -> Result<Due, sqlx::Error> {
+async fn remove_chunk(
+    writer: &SqlitePool,
+    node: &NodeId,
+    limits: Limits,
+) -> Result<Due, sqlx::Error> {
     let mut transaction = writer.begin_with(BEGIN).await?;
+    let Some(NodeRow { id: node, .. }) = nodes::find(&mut transaction, node).await? else {
+        return Ok(Due::default());
+    };
     let mut gone: Vec<i64> = Vec::new();
     if let Some(keep) = limits.keep
         && let Some((observed, reported)) = place(&mut transaction, node, keep).await?
@@ -173,55 +193,57 @@ async fn remove_chunk(writer: &SqlitePool, node: i64, limits: Limits) -> Result<
             .await?;
         gone.extend(too_old);
     }
-    if let Some((oldest_gone, newest_gone)) = gone.iter().min().zip(gone.iter().max()) {
-        let (first, last) =
-            (Timestamp::from_unix(*oldest_gone), Timestamp::from_unix(*newest_gone));
-        rollups::close(&mut transaction, node, first, last).await?;
-        sqlx::query(
-            "UPDATE node SET pruned_until = max(coalesce(pruned_until, ?1), ?1) WHERE id = ?2",
-        )
-        .bind(newest_gone)
-        .bind(node)
-        .execute(&mut *transaction)
-        .await?;
-        nodes::record_change(&mut transaction, &BTreeSet::from([node]), None).await?;
-    }
+    note_gone(&mut transaction, node, &gone).await?;
     transaction.commit().await?;
     Ok(Due { too_many: too_many as u64, too_old: (gone.len() - too_many) as u64 })
 }
 
-/// Removes a node and all that is known of it. Its rollups and then its rows go
-/// in small transactions, the newest last, then the node itself with its last
-/// rows.
+/// Notes that the oldest rows of a node are gone, which were observed at these
+/// times: they are not stored again, and their hours stay as they are.
+async fn note_gone(
+    connection: &mut SqliteConnection,
+    node: i64,
+    gone: &[i64],
+) -> Result<(), sqlx::Error> {
+    let Some((oldest, newest)) = gone.iter().min().zip(gone.iter().max()) else {
+        return Ok(());
+    };
+    let (first, last) = (Timestamp::from_unix(*oldest), Timestamp::from_unix(*newest));
+    rollups::close(connection, node, first, last).await?;
+    sqlx::query("UPDATE node SET pruned_until = max(coalesce(pruned_until, ?1), ?1) WHERE id = ?2")
+        .bind(newest)
+        .bind(node)
+        .execute(&mut *connection)
+        .await?;
+    nodes::record_change(connection, &BTreeSet::from([node]), None).await
+}
+
+/// Removes a node and all that is known of it, in small transactions: its rows,
+/// as if they were pruned, then its rollups, then itself. So whenever that is
+/// cut short, the rows that are left have their rollups.
 pub(super) async fn forget(writer: &SqlitePool, node: &NodeId) -> Result<u64, sqlx::Error> {
     let mut removed = 0;
     loop {
         let mut transaction = writer.begin_with(BEGIN).await?;
-        let Some(found) = nodes::find(&mut transaction, node).await? else {
+        let Some(NodeRow { id: node, .. }) = nodes::find(&mut transaction, node).await? else {
             return Ok(removed);
         };
-        if rollups::remove(&mut transaction, found.id, CHUNK).await? == CHUNK.unsigned_abs() {
-            transaction.commit().await?;
-            continue;
-        }
-        let gone = sqlx::query(
-            "DELETE FROM measurement WHERE id IN (SELECT id FROM measurement WHERE node = ? \
-             ORDER BY observed, reported LIMIT ?)",
-        )
-        .bind(found.id)
-        .bind(CHUNK)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        removed += gone;
-        let last = gone < CHUNK.unsigned_abs();
+        let gone: Vec<i64> = sqlx::query_scalar(REMOVE_OLDEST)
+            .bind(node)
+            .bind(CHUNK)
+            .fetch_all(&mut *transaction)
+            .await?;
+        removed += gone.len() as u64;
+        // What was stored meanwhile goes in the transaction in which the rest goes.
+        let last = gone.len() < CHUNK.unsigned_abs() as usize
+            && rollups::remove(&mut transaction, node, CHUNK).await? < CHUNK.unsigned_abs();
         if last {
             sqlx::query("DELETE FROM node WHERE id = ?")
-                .bind(found.id)
+                .bind(node)
                 .execute(&mut *transaction)
                 .await?;
         } else {
-            nodes::record_change(&mut transaction, &BTreeSet::from([found.id]), None).await?;
+            note_gone(&mut transaction, node, &gone).await?;
         }
         transaction.commit().await?;
         if last {

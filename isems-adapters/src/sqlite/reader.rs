@@ -4,14 +4,14 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use isems_core::{
-    Bucket, HistoryRange, MeasurementReader, NodeId, RepoError, SourceSummary, StoredMeasurement,
-    Timestamp,
+    Bucket, HOUR, HistoryRange, MeasurementReader, NodeId, Pages, RepoError, SourceSummary,
+    StoredMeasurement, Timestamp,
 };
 use sqlx::{Row, SqlitePool};
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
 use super::{
-    connect, fault,
+    connect, fault, nodes,
     place::Place,
     rollups,
     row::{self, columns},
@@ -142,6 +142,24 @@ impl MeasurementReader for SqliteReader {
     async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
         let rollups = rollups::read(&*self.pool().await, node, range).await;
         rollups.map_err(|error| self.failed(error))
+    }
+
+    async fn buckets(
+        &self,
+        node: &NodeId,
+        range: HistoryRange,
+        step: i64,
+    ) -> Result<Vec<Bucket>, RepoError> {
+        if step % HOUR != 0 {
+            return Pages::of(range).into_buckets(self, node, step).await;
+        }
+        let buckets = rollups::buckets(&*self.pool().await, node, range, step).await;
+        buckets.map_err(|error| self.failed(error))
+    }
+
+    async fn pruned_until(&self, node: &NodeId) -> Result<Option<Timestamp>, RepoError> {
+        let until = nodes::pruned_until(&*self.pool().await, node).await;
+        until.map_err(|error| self.failed(error))
     }
 
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {

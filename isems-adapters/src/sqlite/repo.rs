@@ -139,6 +139,21 @@ impl MeasurementReader for SqliteRepo {
         self.reader.rollups(node, range).await
     }
 
+    async fn buckets(
+        &self,
+        node: &NodeId,
+        range: HistoryRange,
+        step: i64,
+    ) -> Result<Vec<Bucket>, RepoError> {
+        self.files.look().await?;
+        self.reader.buckets(node, range, step).await
+    }
+
+    async fn pruned_until(&self, node: &NodeId) -> Result<Option<Timestamp>, RepoError> {
+        self.files.look().await?;
+        self.reader.pruned_until(node).await
+    }
+
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
         self.files.look().await?;
         self.reader.sources().await

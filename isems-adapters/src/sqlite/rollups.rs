@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt as _;
 use isems_core::{
-    BatchOrigin, Bucket, HOUR, HistoryRange, Measurement, NodeId, NodeStatus, Sample, Timestamp,
-    time::DAY,
+    BatchOrigin, Bucket, Buckets, HOUR, HistoryRange, Measurement, NodeId, NodeStatus, Sample,
+    Timestamp, time::DAY,
 };
 use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     connect::BEGIN,
-    nodes,
+    nodes::{self, NodeRow},
     row::{self, columns, impossible},
     spreads,
 };
@@ -121,13 +121,40 @@ pub(super) async fn read(
     node: &NodeId,
     range: HistoryRange,
 ) -> Result<Vec<Bucket>, sqlx::Error> {
-    let rows = sqlx::query(ROLLUPS)
+    let mut rollups = Vec::new();
+    for_each(reader, node, range, |hour| rollups.push(hour)).await?;
+    Ok(rollups)
+}
+
+/// The rollups of these hours in buckets of `step` seconds, oldest first. No
+/// more is held than the buckets: a decade has 87,600 hours, each close to a
+/// kilobyte in memory.
+pub(super) async fn buckets(
+    reader: &SqlitePool,
+    node: &NodeId,
+    range: HistoryRange,
+    step: i64,
+) -> Result<Vec<Bucket>, sqlx::Error> {
+    let mut buckets = Buckets::of(step);
+    for_each(reader, node, range, |hour| buckets.merge(&hour)).await?;
+    Ok(buckets.into_sorted())
+}
+
+async fn for_each(
+    reader: &SqlitePool,
+    node: &NodeId,
+    range: HistoryRange,
+    mut take: impl FnMut(Bucket),
+) -> Result<(), sqlx::Error> {
+    let mut rows = sqlx::query(ROLLUPS)
         .bind(node.as_str())
         .bind(range.from.map_or(i64::MIN, Timestamp::as_unix))
         .bind(range.until.map_or(i64::MAX, Timestamp::as_unix))
-        .fetch_all(reader)
-        .await?;
-    rows.iter().map(bucket).collect()
+        .fetch(reader);
+    while let Some(found) = rows.try_next().await? {
+        take(bucket(&found)?);
+    }
+    Ok(())
 }
 
 /// Notes that the measurements of a node which were observed from `first` to
@@ -147,30 +174,20 @@ pub(super) async fn close(
     Ok(())
 }
 
-/// Makes the rollups of a node anew, except of the hours from which
-/// measurements were pruned.
-pub(super) async fn rebuild(writer: &SqlitePool, node: &NodeId) -> Result<(), sqlx::Error> {
-    let mut connection = writer.acquire().await?;
-    let Some(found) = nodes::find(&mut connection, node).await? else {
-        return Ok(());
-    };
-    drop(connection);
-    rebuild_all(writer, found.id).await
-}
-
 /// Makes the rollups of a node if it has measurements from before rollups were
 /// kept, so that they can be pruned.
-pub(super) async fn catch_up(writer: &SqlitePool, node: i64) -> Result<(), sqlx::Error> {
-    let behind: Option<bool> = sqlx::query_scalar("SELECT NOT rolled_up FROM node WHERE id = ?")
-        .bind(node)
+pub(super) async fn catch_up(writer: &SqlitePool, node: &NodeId) -> Result<(), sqlx::Error> {
+    let behind: Option<bool> = sqlx::query_scalar("SELECT NOT rolled_up FROM node WHERE name = ?")
+        .bind(node.as_str())
         .fetch_optional(writer)
         .await?;
-    if behind == Some(true) { rebuild_all(writer, node).await } else { Ok(()) }
+    if behind == Some(true) { rebuild(writer, node).await } else { Ok(()) }
 }
 
-/// In windows from the oldest measurement to the newest. What is stored
+/// Makes the rollups of a node anew, except of the hours from which
+/// measurements were pruned: in windows from the oldest measurement to the newest. What is stored
 /// meanwhile adds itself to its hour, before or after that is made anew.
-async fn rebuild_all(writer: &SqlitePool, node: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn rebuild(writer: &SqlitePool, node: &NodeId) -> Result<(), sqlx::Error> {
     let mut from = Timestamp::from_unix(i64::MIN);
     while let Some(last) = rebuild_window(writer, node, from).await? {
         from = last.plus(1);
@@ -178,7 +195,10 @@ async fn rebuild_all(writer: &SqlitePool, node: i64) -> Result<(), sqlx::Error> 
             break;
         }
     }
-    sqlx::query("UPDATE node SET rolled_up = 1 WHERE id = ?").bind(node).execute(writer).await?;
+    sqlx::query("UPDATE node SET rolled_up = 1 WHERE name = ?")
+        .bind(node.as_str())
+        .execute(writer)
+        .await?;
     Ok(())
 }
 
@@ -187,10 +207,14 @@ async fn rebuild_all(writer: &SqlitePool, node: i64) -> Result<(), sqlx::Error> 
 /// such measurement.
 async fn rebuild_window(
     writer: &SqlitePool,
-    node: i64,
+    node: &NodeId,
     from: Timestamp,
 ) -> Result<Option<Timestamp>, sqlx::Error> {
     let mut transaction = writer.begin_with(BEGIN).await?;
+    // The id of a node that was forgotten meanwhile may be another's.
+    let Some(NodeRow { id: node, .. }) = nodes::find(&mut transaction, node).await? else {
+        return Ok(None);
+    };
     let first: Option<i64> = sqlx::query_scalar(NEXT)
         .bind(node)
         .bind(from.as_unix())
@@ -225,8 +249,8 @@ async fn roll_up(
     Ok(hours)
 }
 
-/// Removes at most `limit` rollups of a node that is to be forgotten, the
-/// oldest, and returns how many. What is left of it can be rolled up again.
+/// Removes at most `limit` rollups of a node that has no measurements any more,
+/// the oldest, and returns how many.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     node: i64,
@@ -238,14 +262,8 @@ pub(super) async fn remove(
     )
     .bind(node)
     .bind(limit)
-    .execute(&mut *connection)
+    .execute(connection)
     .await?
     .rows_affected();
-    if removed > 0 {
-        sqlx::query("UPDATE node SET rolled_up = 0 WHERE id = ?")
-            .bind(node)
-            .execute(connection)
-            .await?;
-    }
     Ok(removed)
 }

@@ -271,7 +271,8 @@ pub trait MeasurementReader: Send + Sync {
     /// A node's history in buckets of `step` seconds, oldest first; a span
     /// without measurements has none. If the step is whole hours, they are made
     /// of the rollups of the hours that begin within `range`, so they also know
-    /// what was pruned; else of the measurements within `range`.
+    /// what was pruned; else of the measurements within `range`. An adapter whose
+    /// rollups are many should not hold them all at once, as the default does.
     ///
     /// # Errors
     /// See [`RepoError`].
@@ -281,20 +282,24 @@ pub trait MeasurementReader: Send + Sync {
         range: HistoryRange,
         step: i64,
     ) -> Result<Vec<Bucket>, RepoError> {
-        let mut buckets = Buckets::of(step);
-        if step % HOUR == 0 {
-            for hour in self.rollups(node, range).await? {
-                buckets.merge(&hour);
-            }
-            return Ok(buckets.into_sorted());
+        if step % HOUR != 0 {
+            return Pages::of(range).into_buckets(self, node, step).await;
         }
-        let mut pages = Pages::of(range);
-        while let Some(page) = pages.next(self, node).await? {
-            for row in &page {
-                buckets.add(&row.measurement);
-            }
+        let mut buckets = Buckets::of(step);
+        for hour in self.rollups(node, range).await? {
+            buckets.merge(&hour);
         }
         Ok(buckets.into_sorted())
+    }
+
+    /// [`NodeState::pruned_until`]: up to here [`history`](Self::history) is
+    /// incomplete and only the rollups know everything. The default is for
+    /// repositories that never prune.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn pruned_until(&self, _node: &NodeId) -> Result<Option<Timestamp>, RepoError> {
+        Ok(None)
     }
 
     /// What is known of every source, sorted by id.
@@ -374,9 +379,11 @@ pub trait MeasurementRepo: MeasurementReader {
     async fn rebuild_rollups(&self, node: &NodeId) -> Result<(), RepoError>;
 
     /// Removes a node and all that is known of it; returns the number of its
-    /// measurements (0 if unknown). Read positions of sources stay.
+    /// measurements (0 if unknown). Read positions of sources stay. A part of
+    /// it that was cut short left the node as [`prune`](Self::prune) could have:
+    /// the rollups of all measurements that are still there are complete.
     ///
     /// # Errors
-    /// See [`RepoError`].
+    /// See [`RepoError`]; what was removed until then stays removed.
     async fn forget(&self, node: &NodeId) -> Result<u64, RepoError>;
 }

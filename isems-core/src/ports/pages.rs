@@ -1,7 +1,7 @@
 //! A history in pages, newest first, for what is too long to be held whole.
 
 use super::{HistoryRange, MeasurementReader, RepoError};
-use crate::{NodeId, StoredMeasurement, Timestamp};
+use crate::{Bucket, Buckets, NodeId, StoredMeasurement, Timestamp};
 
 /// Walks through a node's history in pages of bounded size. What is stored
 /// meanwhile may or may not be seen; nothing is seen twice.
@@ -57,5 +57,24 @@ impl Pages {
             }
         }
         Ok(None)
+    }
+
+    /// What is left of the history in buckets of `step` seconds, oldest first.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    pub async fn into_buckets<R: MeasurementReader + ?Sized>(
+        mut self,
+        reader: &R,
+        node: &NodeId,
+        step: i64,
+    ) -> Result<Vec<Bucket>, RepoError> {
+        let mut buckets = Buckets::of(step);
+        while let Some(page) = self.next(reader, node).await? {
+            for row in &page {
+                buckets.add(&row.measurement);
+            }
+        }
+        Ok(buckets.into_sorted())
     }
 }

@@ -43,6 +43,7 @@ mock! {
             range: HistoryRange,
             step: i64,
         ) -> Result<Vec<Bucket>, RepoError>;
+        async fn pruned_until(&self, node: &NodeId) -> Result<Option<Timestamp>, RepoError>;
         async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError>;
     }
 

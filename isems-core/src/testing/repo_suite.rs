@@ -24,6 +24,7 @@ mod accounting;
 mod identity;
 mod node_states;
 mod pruning;
+mod random_history;
 mod reading;
 mod rollups;
 

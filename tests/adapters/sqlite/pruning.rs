@@ -130,6 +130,30 @@ async fn pruning_changes_the_version_of_the_nodes_it_touches_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_node_that_takes_the_place_of_a_forgotten_one_is_not_pruned_in_its_name() {
+    let place = Place::new();
+    let repo = place.open().await;
+    let of =
+        |name: &'static str, count: i64| (0..count).map(move |i| measurement(name, 60 * i, 12.0));
+    repo.store(&batch(of("A", 6_000).chain(of("B", 20)))).await.unwrap();
+    let policy = RetentionPolicy { keep_per_node: Some(10), keep_days: None };
+
+    // While A is pruned, B is forgotten, and C comes up.
+    let others = async {
+        while repo.node_state(&node("A")).await.unwrap().pruned_until.is_none() {}
+        repo.forget(&node("B")).await.unwrap();
+        repo.store(&batch(of("C", 20))).await.unwrap();
+        history(&repo, "A").await.len()
+    };
+    let (report, left_of_a) = tokio::join!(repo.prune(&policy, NOW, PruneMode::Apply), others);
+
+    assert!(left_of_a > 10, "A was pruned before C came up");
+    let pruned = NodePrune { node: node("A"), too_many: 5_990, too_old: 0 };
+    assert_eq!(report.unwrap(), PruneReport { nodes: vec![pruned] });
+    assert_eq!(history(&repo, "C").await.len(), 20);
+}
+
+#[tokio::test]
 async fn intake_goes_on_while_a_large_backlog_is_pruned() {
     let place = Place::new();
     let repo = place.open().await;

@@ -1,7 +1,10 @@
 //! Files that are not ours to write to stay as they are, byte for byte.
 
 use isems_adapters::sqlite::{SqliteRepo, backup};
-use isems_core::{MeasurementRepo, RepoError, testing::measurement};
+use isems_core::{
+    HistoryRange, MeasurementReader, MeasurementRepo, RepoError,
+    testing::{measurement, node},
+};
 
 use super::{Place, batch, execute, raw};
 
@@ -121,6 +124,33 @@ async fn what_is_no_database_is_refused_with_the_way_to_salvage() {
         assert!(text.contains("not an SQLite database"), "{text}");
         assert!(text.contains("nothing in it was changed"), "{text}");
         assert!(text.contains(".recover"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn damage_among_the_measurements_is_found_where_they_are_read_and_by_a_backup() {
+    const PAGE: usize = 4_096;
+    let place = Place::new();
+    let repo = place.open().await;
+    repo.store(&batch((0..500).map(|i| measurement("A", 60 * i, 12.0)))).await.unwrap();
+    repo.close().await;
+    let mut bytes = std::fs::read(place.database()).unwrap();
+    // A leaf of a table, with measurements that are neither the first nor the last.
+    let mut leaves = bytes
+        .chunks_mut(PAGE)
+        .filter(|page| page[0] == 0x0D && page.windows(11).any(|bytes| bytes == b"ATmega8_A_1"));
+    leaves.nth(2).unwrap().fill(0xA5);
+    std::fs::write(place.database(), bytes).unwrap();
+
+    // Not every page is looked at, so it opens.
+    let repo = place.open().await;
+    assert_eq!(repo.latest(None).await.unwrap().len(), 1);
+    let read = repo.history(&node("A"), HistoryRange::ALL, 500).await.map(drop);
+    let copied = backup(&place.database(), &place.file("copy.db")).await;
+
+    for error in [read.unwrap_err(), copied.unwrap_err()] {
+        assert!(matches!(error, RepoError::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains(".recover"), "{error}");
     }
 }
 

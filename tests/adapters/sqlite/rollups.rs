@@ -159,8 +159,66 @@ async fn a_node_with_more_rollups_than_one_transaction_takes_is_forgotten() {
 }
 
 #[tokio::test]
+async fn forgetting_that_is_cut_short_leaves_the_rollups_of_the_rows_that_are_left() {
+    let place = Place::new();
+    let repo = place.open().await;
+    let before = rows(6_000, 20 * MINUTE);
+    repo.store(&batch(before.clone())).await.unwrap();
+    for cut_after in [1, 3] {
+        // Writers take turns.
+        let forgotten = node("A");
+        let mut forgetting = repo.forget(&forgotten);
+        for turn in 0..cut_after {
+            let other = batch([measurement("B", cut_after * HOUR + turn, 12.0)]);
+            tokio::select! {
+                biased;
+                _ = &mut forgetting => panic!("it was not cut short"),
+                done = repo.store(&other) => drop(done.unwrap()),
+            }
+        }
+        drop(forgetting);
+
+        let again = place.open().await;
+        let left = history(&again, "A").await.len();
+        assert!((1..6_000).contains(&left), "{left} rows are left");
+        assert_rolled_up(&rollups(&again).await, &before);
+    }
+    // What goes on to come is added.
+    let late = telemetry("A", 6_000 * 20 * MINUTE, 1);
+    repo.store(&batch([late.clone()])).await.unwrap();
+    assert_rolled_up(&rollups(&repo).await, before.iter().chain([&late]));
+    repo.forget(&node("A")).await.unwrap();
+    assert_eq!(rollups(&repo).await, []);
+}
+
+#[tokio::test]
+async fn what_is_stored_while_a_node_is_forgotten_is_rolled_up_or_gone() {
+    let place = Place::new();
+    let repo = place.open().await;
+    repo.store(&batch(rows(4_500, 20 * MINUTE))).await.unwrap();
+    let forgotten = node("A");
+    let mut forgetting = repo.forget(&forgotten);
+    let mut stored = 0;
+    loop {
+        let next = batch([telemetry("A", 4_500 * 20 * MINUTE + stored * 7 * MINUTE, stored)]);
+        tokio::select! {
+            biased;
+            gone = &mut forgetting => break drop(gone.unwrap()),
+            done = repo.store(&next) => drop(done.unwrap()),
+        }
+        stored += 1;
+    }
+    assert!(stored > 1, "only {stored} batches came in between");
+    repo.store(&batch([telemetry("A", 200 * DAY, 7)])).await.unwrap();
+
+    let left = history(&repo, "A").await;
+    assert!(left.len() < 10, "{} rows are left", left.len());
+    assert_rolled_up(&rollups(&repo).await, &left);
+}
+
+#[tokio::test]
 async fn a_year_of_a_node_is_read_at_once_and_takes_little_room() {
-    let (allowed, hours) = (if cfg!(debug_assertions) { 500 } else { 50 }, 8_760);
+    let (allowed, hours) = (Duration::from_millis(50), 8_760);
     let place = Place::new();
     let repo = place.open().await;
     for part in rows(hours, HOUR).chunks(1_000) {
@@ -170,14 +228,15 @@ async fn a_year_of_a_node_is_read_at_once_and_takes_little_room() {
     assert!(size < 150 * hours, "{size} bytes");
 
     let mut took = Duration::MAX;
-    // The machine may be busy with something else for a moment.
-    for _ in 0..5 {
+    // The machine is busy with other tests.
+    for _ in 0..40 {
         let begin = Instant::now();
-        let year = rollups(&repo).await;
+        let year = repo.buckets(&node("A"), HistoryRange::ALL, HOUR).await.unwrap();
         took = took.min(begin.elapsed());
         assert_eq!(i64::try_from(year.len()), Ok(hours));
     }
-    assert!(took <= Duration::from_millis(allowed), "{took:?}");
+    println!("{took:?}, {size} bytes");
+    assert!(took <= allowed, "{took:?}");
 }
 
 #[tokio::test]

@@ -34,6 +34,12 @@ pub(super) struct Siege {
 /// Clients that ask for more than a megabyte and read nothing.
 const READERS: usize = 12;
 
+/// Clients that ask for years of hours, in few buckets and in many.
+const HISTORIANS: usize = 8;
+
+/// Hours that were rolled up of the node: five years.
+const HOURS: usize = 43_800;
+
 /// How long it may last.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -55,6 +61,8 @@ fn lay_siege() -> Siege {
         .set("ISEMS_POLL_INTERVAL", "1s")
         .set("ISEMS_COMMIT_INTERVAL", "0s")
         .open_files(1_024);
+    isems.run(&["update-data"]).expect(0);
+    isems.database().roll_up_hours_before(HOURS);
     let serving = isems.serve();
     isems.database().wait_for_rows(LINES);
     let api = serving.api();
@@ -65,6 +73,8 @@ fn lay_siege() -> Siege {
     let begin = Instant::now();
     let readers: Vec<TcpStream> =
         (0..READERS).map(|_| ask_much_and_read_nothing(&address)).collect();
+    let historians: Vec<TcpStream> =
+        (0..HISTORIANS).map(|i| ask_for_years(&address, i % 2 == 0)).collect();
     let headers: Vec<_> = (0..5).map(|_| send_headers_slowly(&address)).collect();
     let bodies: Vec<_> = (0..5).map(|_| send_a_body_without_end(&address)).collect();
     let over = Arc::new(AtomicBool::new(false));
@@ -90,7 +100,7 @@ fn lay_siege() -> Siege {
         thread::sleep(Duration::from_millis(100));
     }
     let taken_by_readers = begin.elapsed();
-    drop(readers);
+    drop((readers, historians));
     over.store(true, Ordering::Relaxed);
     let normal = normal.join().unwrap();
     let memory = serving.peak_memory();
@@ -117,6 +127,16 @@ fn ask_much_and_read_nothing(address: &str) -> TcpStream {
     let requests =
         "GET /measurements/Elektra-Dach/latest HTTP/1.1\r\nHost: isems\r\n\r\n".repeat(8);
     stream.write_all(requests.as_bytes()).unwrap();
+    stream
+}
+
+/// Asks for the node's history since 1970 by the year, or for close to as many
+/// hours as an answer can have, and reads nothing.
+fn ask_for_years(address: &str, by_the_year: bool) -> TcpStream {
+    let query = if by_the_year { "from=0&step=31536000" } else { "from=1707500000&step=3600" };
+    let target = format!("/api/v1/nodes/Elektra-Dach/history?{query}&to=1743386287");
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: isems\r\n\r\n").unwrap();
     stream
 }
 

@@ -164,12 +164,34 @@ impl Database {
         );
     }
 
+    /// Gives the only node so many hours of rollups before its newest, each like
+    /// that.
+    pub(crate) fn roll_up_hours_before(&self, hours: usize) {
+        self.connected(false, async |connection| {
+            let sql = "WITH RECURSIVE back (n) AS \
+                 (SELECT 1 UNION ALL SELECT n + 1 FROM back WHERE n < ?) \
+                 INSERT OR IGNORE INTO rollup (node, hour, count, status, closed, spreads) \
+                 SELECT node, hour - 3600 * n, count, status, 1, spreads \
+                 FROM back, (SELECT * FROM rollup ORDER BY hour DESC LIMIT 1)";
+            let hours = i64::try_from(hours).unwrap();
+            sqlx::query(sql).bind(hours).execute(connection).await.unwrap();
+        });
+    }
+
     fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
+        self.connected(true, work)
+    }
+
+    fn connected<T>(
+        &self,
+        read_only: bool,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> T,
+    ) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let options = SqliteConnectOptions::new()
                 .filename(self.path())
-                .read_only(true)
+                .read_only(read_only)
                 .busy_timeout(LIMIT)
                 .disable_statement_logging();
             let mut connection = options.connect().await.unwrap();

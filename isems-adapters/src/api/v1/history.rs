@@ -39,6 +39,8 @@ pub(super) struct Asked {
     to: Timestamp,
     /// The length of a bucket in seconds.
     pub(super) step: i64,
+    /// Whether the client asked for that length.
+    step_is_wish: bool,
     fields: Vec<Field>,
 }
 
@@ -55,8 +57,26 @@ impl Asked {
             from,
             to,
             step: step.unwrap_or_else(|| round_step(from, to)),
+            step_is_wish: step.is_some(),
             fields: fields.unwrap_or_else(|| node_view::shown().collect()),
         })
+    }
+
+    /// The same, of a node whose measurements were pruned until then: where
+    /// some are missing, hours know more than single measurements. Who asks for
+    /// a length gets it.
+    pub(super) fn of_what_is_left(mut self, pruned_until: Option<Timestamp>) -> Self {
+        let begin = self.from.floor_to(self.step);
+        if !self.step_is_wish && pruned_until.is_some_and(|until| begin <= until) {
+            self.step = self.step.max(HOUR);
+        }
+        self
+    }
+
+    /// Bytes of memory that the buckets and their JSON take at most.
+    pub(super) fn room(&self) -> usize {
+        let buckets = buckets(self.from, self.to, self.step).min(MOST);
+        size_of::<Bucket>().saturating_mul(2) * usize::try_from(buckets).unwrap_or(0)
     }
 
     /// The range widened to whole buckets, since half a bucket misleads.
@@ -213,6 +233,24 @@ mod tests {
             assert_eq!(step_chosen, step, "{days} days");
         }
         assert_eq!(round_step(NOW, NOW.plus(-DAY)), 60, "backwards");
+    }
+
+    #[test]
+    fn where_measurements_were_pruned_buckets_are_hours_unless_asked_otherwise() {
+        let pruned = |query: &str, until: i64| {
+            asked(query).of_what_is_left(Some(Timestamp::from_unix(until))).step
+        };
+        for (query, until, step) in [
+            ("from=90000&to=93600", 89_999, 60),
+            ("from=90000&to=93600", 90_000, HOUR),
+            ("from=90030&to=93600", 90_000, HOUR),
+            ("from=90000&to=93600", 1_000_000, HOUR),
+            ("from=90000&to=93600&step=60", 1_000_000, 60),
+            ("from=0&to=2592000", 1_000_000, 6 * HOUR),
+        ] {
+            assert_eq!(pruned(query, until), step, "{query}, pruned until {until}");
+        }
+        assert_eq!(asked("from=90000&to=93600").of_what_is_left(None).step, 60);
     }
 
     #[test]

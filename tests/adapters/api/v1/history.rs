@@ -1,6 +1,8 @@
 //! Histories in buckets.
 
-use isems_core::{Measurement, NodeStatus};
+use isems_core::{
+    Measurement, MeasurementRepo as _, NodeStatus, PruneMode, RetentionPolicy, Timestamp,
+};
 use serde_json::{Value, json};
 
 use super::support::{World, measured_at};
@@ -65,6 +67,31 @@ async fn raw_and_rollup_agree_and_buckets_are_whole_at_both_ends() {
     assert_eq!(counts(&minutes), [30, 30, 30, 30, 30]);
     assert_eq!(begins(&hours)[0], "2025-06-01T00:00:00+02:00");
     assert_eq!(begins(&minutes)[0], "2025-06-01T00:30:00+02:00");
+}
+
+#[tokio::test]
+async fn where_measurements_were_pruned_the_hours_still_show_them() {
+    let rows = (0..240).map(|i| at(MIDNIGHT + i * 60, 12.0));
+    let world = World::of(rows.collect()).await;
+    let policy = RetentionPolicy { keep_per_node: Some(30), keep_days: None };
+    let now = Timestamp::from_unix(MIDNIGHT);
+    world.repo.prune(&policy, now, PruneMode::Apply).await.unwrap();
+
+    // Before, in and after the time of which the newest was pruned.
+    let begin = |minute: i64| MIDNIGHT + minute * 60;
+    for (from, to, step, count) in [
+        (begin(0), begin(119), 3_600, 120),
+        (begin(200), begin(239), 3_600, 60),
+        (begin(215), begin(239), 60, 25),
+    ] {
+        let history = history(&world, &format!("from={from}&to={to}")).await;
+        assert_eq!(history["step"], step, "from {from}");
+        let counts = history["buckets"].as_array().unwrap().iter().map(|b| b["count"].as_i64());
+        assert_eq!(counts.sum::<Option<i64>>(), Some(count), "from {from}");
+    }
+    // Whoever asks for minutes gets what is left of them.
+    let left = history(&world, &format!("from={MIDNIGHT}&to={}&step=60", begin(239))).await;
+    assert_eq!(left["buckets"].as_array().unwrap().len(), 30);
 }
 
 #[tokio::test]
