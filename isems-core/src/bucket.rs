@@ -1,5 +1,7 @@
 //! Many measurements in few numbers: the rule of rollups and of history.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use crate::{Field, Measurement, NodeStatus, Sample, Timestamp};
 
 /// Seconds in an hour: the span of a rollup.
@@ -148,14 +150,14 @@ pub fn roll_up<'a>(
 #[derive(Clone, Debug)]
 pub struct Buckets {
     step: i64,
-    by_begin: std::collections::BTreeMap<Timestamp, Bucket>,
+    by_begin: BTreeMap<Timestamp, Bucket>,
 }
 
 impl Buckets {
     /// Buckets of `step` seconds, counted from the epoch; at least one second.
     #[must_use]
     pub fn of(step: i64) -> Self {
-        Self { step: step.max(1), by_begin: std::collections::BTreeMap::new() }
+        Self { step: step.max(1), by_begin: BTreeMap::new() }
     }
 
     /// Adds one measurement.
@@ -164,8 +166,14 @@ impl Buckets {
     }
 
     /// Adds a bucket that lies within one of these.
-    pub fn merge(&mut self, bucket: &Bucket) {
-        self.at(bucket.begin).merge(bucket);
+    pub fn merge(&mut self, bucket: Bucket) {
+        let begin = bucket.begin.floor_to(self.step);
+        match self.by_begin.entry(begin) {
+            Entry::Occupied(known) => known.into_mut().merge(&bucket),
+            Entry::Vacant(free) => {
+                free.insert(Bucket { begin, ..bucket });
+            }
+        }
     }
 
     /// The buckets, oldest first.
@@ -212,7 +220,7 @@ mod tests {
         let mut buckets = Buckets::of(HOUR);
         for time in [0, 3_599, 3_600, -1, -3_600] {
             let bucket = Bucket { count: 1, ..Bucket::empty(Timestamp::from_unix(time)) };
-            buckets.merge(&bucket);
+            buckets.merge(bucket);
         }
         let sorted: Vec<_> =
             buckets.into_sorted().iter().map(|b| (b.begin.as_unix(), b.count)).collect();

@@ -35,6 +35,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Reads that may run at the same time.
 const READERS: u32 = 4;
 
+/// Rows that a connection may read before they are taken. With few, its thread
+/// and the one that takes them keep waiting for each other.
+const ROWS_AHEAD: usize = 512;
+
 /// The write-ahead log is cut back to this size after a checkpoint, so that one
 /// large import does not hold room for ever.
 const WAL_LIMIT_BYTES: &str = "16777216";
@@ -60,6 +64,7 @@ pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
         .read_only(true)
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging()
 }
 

@@ -131,12 +131,18 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 fn take_number(bytes: &mut &[u8]) -> Option<i128> {
-    let mut number = 0_u128;
     // 18 digits are 126 bits, more than any number here.
-    for shift in (0..126).step_by(7) {
-        let [digit] = take(bytes)?;
-        number |= u128::from(digit & 0x7F) << shift;
+    const DIGITS: usize = 18;
+    let mut number = 0_u128;
+    let mut at = 0;
+    // A year of hours has hundreds of thousands of digits, so they are not taken
+    // one by one.
+    while at < DIGITS && at < bytes.len() {
+        let digit = bytes[at];
+        number |= u128::from(digit & 0x7F) << (7 * at);
+        at += 1;
         if digit < 0x80 {
+            *bytes = &bytes[at..];
             let size = i128::try_from(number >> 1).ok()?;
             return Some(if number & 1 == 1 { -size } else { size });
         }

@@ -12,6 +12,8 @@ use isems_core::{
 
 use super::{Place, batch, execute, history, number};
 
+const HOURS_OF_A_YEAR: i64 = 8_760;
+
 /// A row every so many seconds, with voltages that rise and fall.
 fn rows(count: i64, apart: i64) -> Vec<Measurement> {
     let volts = |i: i64| f64::from(i32::try_from(12_000 + i * 7 % 1_900).unwrap()) / 1e3;
@@ -179,9 +181,9 @@ async fn forgetting_that_is_cut_short_leaves_the_rollups_of_the_rows_that_are_le
         drop(forgetting);
 
         let again = place.open().await;
+        assert_rolled_up(&rollups(&again).await, &before);
         let left = history(&again, "A").await.len();
         assert!((1..6_000).contains(&left), "{left} rows are left");
-        assert_rolled_up(&rollups(&again).await, &before);
     }
     // What goes on to come is added.
     let late = telemetry("A", 6_000 * 20 * MINUTE, 1);
@@ -203,7 +205,10 @@ async fn what_is_stored_while_a_node_is_forgotten_is_rolled_up_or_gone() {
         let next = batch([telemetry("A", 4_500 * 20 * MINUTE + stored * 7 * MINUTE, stored)]);
         tokio::select! {
             biased;
-            gone = &mut forgetting => break drop(gone.unwrap()),
+            gone = &mut forgetting => {
+                gone.unwrap();
+                break;
+            },
             done = repo.store(&next) => drop(done.unwrap()),
         }
         stored += 1;
@@ -216,27 +221,53 @@ async fn what_is_stored_while_a_node_is_forgotten_is_rolled_up_or_gone() {
     assert_rolled_up(&rollups(&repo).await, &left);
 }
 
-#[tokio::test]
-async fn a_year_of_a_node_is_read_at_once_and_takes_little_room() {
-    let (allowed, hours) = (Duration::from_millis(50), 8_760);
+/// A database with a line an hour of a node for a year.
+async fn a_year_of_hours() -> (Place, SqliteRepo) {
     let place = Place::new();
     let repo = place.open().await;
-    for part in rows(hours, HOUR).chunks(1_000) {
+    for part in rows(HOURS_OF_A_YEAR, HOUR).chunks(1_000) {
         repo.store(&batch(part.iter().cloned())).await.unwrap();
     }
-    let size = number(&place.database(), "SELECT sum(length(spreads)) FROM rollup").await;
-    assert!(size < 150 * hours, "{size} bytes");
+    (place, repo)
+}
 
+#[tokio::test]
+async fn the_rollups_of_a_year_take_little_room() {
+    let (place, repo) = a_year_of_hours().await;
+    // As of nodes that report each minute: no two values of an hour are the same.
+    let minutes = (0..60).map(|i| measurement("B", i * MINUTE, 12.0 + i as f64 / 1e3));
+    repo.store(&batch(minutes)).await.unwrap();
+    execute(
+        &place.database(),
+        "UPDATE rollup SET spreads = (SELECT spreads FROM rollup JOIN node ON node.id = node \
+         WHERE name = 'B')",
+    )
+    .await;
+    repo.close().await;
+
+    let size = |table: &str| format!("SELECT sum(pgsize) FROM dbstat WHERE name = '{table}'");
+    execute(&place.database(), "VACUUM").await;
+    let size = number(&place.database(), &size("rollup")).await;
+
+    println!("{size} bytes");
+    assert!(size < 1_500_000, "{size} bytes");
+}
+
+/// How long it takes says nothing where nothing is optimised.
+#[tokio::test]
+#[cfg_attr(debug_assertions, ignore = "tests/run runs it in an optimised build")]
+async fn a_year_of_a_node_is_read_within_50_milliseconds() {
+    let (_place, repo) = a_year_of_hours().await;
     let mut took = Duration::MAX;
-    // The machine is busy with other tests.
-    for _ in 0..40 {
+    // The machine may be busy with something else for a moment.
+    for _ in 0..20 {
         let begin = Instant::now();
         let year = repo.buckets(&node("A"), HistoryRange::ALL, HOUR).await.unwrap();
         took = took.min(begin.elapsed());
-        assert_eq!(i64::try_from(year.len()), Ok(hours));
+        assert_eq!(i64::try_from(year.len()), Ok(HOURS_OF_A_YEAR));
     }
-    println!("{took:?}, {size} bytes");
-    assert!(took <= allowed, "{took:?}");
+    println!("{took:?}");
+    assert!(took <= Duration::from_millis(50), "{took:?}");
 }
 
 #[tokio::test]
