@@ -166,12 +166,12 @@ impl Buckets {
     }
 
     /// Adds a bucket that lies within one of these.
-    pub fn merge(&mut self, bucket: Bucket) {
+    pub fn merge(&mut self, bucket: &Bucket) {
         let begin = bucket.begin.floor_to(self.step);
         match self.by_begin.entry(begin) {
-            Entry::Occupied(known) => known.into_mut().merge(&bucket),
+            Entry::Occupied(known) => known.into_mut().merge(bucket),
             Entry::Vacant(free) => {
-                free.insert(Bucket { begin, ..bucket });
+                free.insert(Bucket { begin, ..bucket.clone() });
             }
         }
     }
@@ -220,7 +220,7 @@ mod tests {
         let mut buckets = Buckets::of(HOUR);
         for time in [0, 3_599, 3_600, -1, -3_600] {
             let bucket = Bucket { count: 1, ..Bucket::empty(Timestamp::from_unix(time)) };
-            buckets.merge(bucket);
+            buckets.merge(&bucket);
         }
         let sorted: Vec<_> =
             buckets.into_sorted().iter().map(|b| (b.begin.as_unix(), b.count)).collect();

@@ -40,10 +40,8 @@ impl MeasurementReader for MapRepo {
         Ok(newest.into_values().filter(active).cloned().collect())
     }
     async fn history(&self, node: &NodeId, range: HistoryRange, limit: usize) -> Result<Vec<Row>> {
-        let rows = &self.open().0;
-        let history =
-            newest_first(rows, node).filter(|row| range.contains(row.measurement.observed));
-        Ok(history.take(limit).cloned().collect())
+        let within = |row: &&Row| range.contains(row.measurement.observed);
+        Ok(newest_first(&self.open().0, node).filter(within).take(limit).cloned().collect())
     }
     async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>> {
         Ok(self.open().1.rollups(node, range))
@@ -92,9 +90,8 @@ impl MeasurementRepo for MapRepo {
         let (rows, ledger) = &mut *self.open();
         let mut report = PruneReport::default();
         for node in ledger.nodes().cloned().collect::<Vec<_>>() {
-            let history = newest_first(rows, &node).map(|row| &row.measurement);
-            let history =
-                history.map(|row| ((node.clone(), row.observed, row.reported.key()), row.observed));
+            let keys = rows.keys().rev().filter(|key| key.0 == node);
+            let history = keys.map(|key| (key.clone(), key.1));
             let Some(sorted) = policy.sort_out(&node, history, now) else { continue };
             report.nodes.push(sorted.report);
             if mode == PruneMode::Apply {

@@ -235,7 +235,7 @@ pub(super) async fn forget(writer: &SqlitePool, node: &NodeId) -> Result<u64, sq
             .await?;
         removed += gone.len() as u64;
         // What was stored meanwhile goes in the transaction in which the rest goes.
-        let last = gone.len() < CHUNK.unsigned_abs() as usize
+        let last = (gone.len() as u64) < CHUNK.unsigned_abs()
             && rollups::remove(&mut transaction, node, CHUNK).await? < CHUNK.unsigned_abs();
         if last {
             sqlx::query("DELETE FROM node WHERE id = ?")

@@ -136,7 +136,7 @@ pub(super) async fn buckets(
     step: i64,
 ) -> Result<Vec<Bucket>, sqlx::Error> {
     let mut buckets = Buckets::of(step);
-    for_each(reader, node, range, |hour| buckets.merge(hour)).await?;
+    for_each(reader, node, range, |hour| buckets.merge(&hour)).await?;
     Ok(buckets.into_sorted())
 }
 

@@ -287,7 +287,7 @@ pub trait MeasurementReader: Send + Sync {
         }
         let mut buckets = Buckets::of(step);
         for hour in self.rollups(node, range).await? {
-            buckets.merge(hour);
+            buckets.merge(&hour);
         }
         Ok(buckets.into_sorted())
     }
