@@ -1,6 +1,7 @@
 //! Ports meet adapters: the only place that names both in one breath.
 
 mod open_files;
+mod presence;
 mod pruning;
 mod serve;
 
@@ -21,6 +22,8 @@ use crate::{
     intake::{Intake, Observer, Window, Writer},
 };
 
+pub(crate) use presence::Presence;
+pub(crate) use pruning::{Pruning, reasons};
 pub(crate) use serve::{Parts, serve};
 
 /// Polled logs are large: so many share a transaction at most.

@@ -7,9 +7,10 @@ mod patience;
 mod trouble;
 mod writer;
 
-use std::sync::Arc;
+use std::{future, sync::Arc};
 
 use isems_core::{Delivery, DeliveryReport, NodeSource, SourceError, SourceKind};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -28,6 +29,14 @@ pub(crate) trait Observer: Send {
 
     /// A source could not deliver.
     fn failed(&mut self, error: &SourceError);
+
+    /// When [`flush`](Self::flush) is to be called, if it has something untold.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// That moment has come, or nothing more will: tells what is untold.
+    fn flush(&mut self) {}
 }
 
 /// Why an intake ended before it was asked to.
@@ -72,6 +81,7 @@ impl<S: NodeSource> Intake<S> {
     /// then is stored and confirmed. Hands the source back, to be closed.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> (S, Result<(), IntakeError>) {
         let result = self.take_in(&stop).await;
+        self.observer.flush();
         (self.source, result)
     }
 
@@ -82,6 +92,10 @@ impl<S: NodeSource> Intake<S> {
                 biased;
                 () = stop.cancelled() => true,
                 () = batch.due() => false,
+                () = until(self.observer.due()) => {
+                    self.observer.flush();
+                    false
+                }
                 next = self.source.next() => match next {
                     Ok(Some(delivery)) => {
                         let (source, bytes) = (&delivery.source, delivery.payload.len());
@@ -138,6 +152,14 @@ impl<S: NodeSource> Intake<S> {
     async fn note(&mut self, error: &SourceError) {
         self.observer.failed(error);
         self.writer.note_failure(error, self.kind).await;
+    }
+}
+
+/// Waits for a moment; for ever if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => future::pending().await,
     }
 }
 

@@ -19,8 +19,8 @@ use std::{
 
 use desk::Desk;
 use new_nodes::NewNodes;
-pub use own_clock::Doubt;
 use own_clock::OwnClock;
+pub use own_clock::{ClockTrust, Doubt};
 use parsed::Parsed;
 pub use report::{DeliveryReport, Note};
 
@@ -91,9 +91,7 @@ impl Collector {
         deliveries: &[Delivery],
         now: Timestamp,
     ) -> Result<Vec<DeliveryReport>, RepoError> {
-        if self.own_clock.newest_arrival().is_none() {
-            self.own_clock.note_arrival(self.repo.newest_arrival().await?);
-        }
+        self.know_newest_arrival().await?;
         let parsed = self.parse(deliveries).await?;
         for (delivery, parsed) in deliveries.iter().zip(&parsed) {
             self.own_clock.hear(delivery, parsed);
@@ -117,6 +115,23 @@ impl Collector {
             self.note_addresses(report);
         }
         Ok(reports)
+    }
+
+    /// How far our own clock, which shows `now`, can be relied on, by what was
+    /// heard of nodes until now.
+    ///
+    /// # Errors
+    /// If the repository cannot be read.
+    pub async fn clock_trust(&mut self, now: Timestamp) -> Result<ClockTrust, RepoError> {
+        self.know_newest_arrival().await?;
+        Ok(self.own_clock.trust(now))
+    }
+
+    async fn know_newest_arrival(&mut self) -> Result<(), RepoError> {
+        if self.own_clock.newest_arrival().is_none() {
+            self.own_clock.note_arrival(self.repo.newest_arrival().await?);
+        }
+        Ok(())
     }
 
     /// Remembers that a source failed.
@@ -210,6 +225,7 @@ impl Collector {
         let mut reports = Vec::with_capacity(deliveries.len());
         for (delivery, parsed) in deliveries.iter().zip(parsed) {
             let judged = desk.judge(delivery, parsed).await?;
+            let failure = parsed.failure(delivery);
             let mut notes = judged.notes;
             notes.extend(doubt.map(Note::OwnClockDoubted));
             batch.parts.push(SourcePart {
@@ -217,7 +233,7 @@ impl Collector {
                     source: delivery.source.clone(),
                     kind: delivery.kind,
                     at: delivery.arrival,
-                    error: None,
+                    error: failure.clone(),
                     position: delivery.position.clone(),
                     tally: judged.tally.clone(),
                     bytes: delivery.bytes,
@@ -231,6 +247,7 @@ impl Collector {
                 tally: judged.tally,
                 nodes: parsed.nodes(),
                 rejected: parsed.rejected.iter().cloned().chain(judged.rejected).collect(),
+                failure,
                 notes,
             });
         }

@@ -83,7 +83,7 @@ pub mod wire;
 pub use activity::ActivityRule;
 pub use bucket::{Bucket, Buckets, HOUR, Spread, roll_up};
 pub use checks::{Check, Level, checks};
-pub use collect::{Collector, DeliveryReport, Doubt, Note};
+pub use collect::{ClockTrust, Collector, DeliveryReport, Doubt, Note};
 pub use field::Field;
 pub use ledger::{Ledger, Put};
 pub use measurement::{
@@ -98,6 +98,6 @@ pub use ports::{
     StoreReport, Tally,
 };
 pub use query::{Nodes, Query};
-pub use retention::{Removal, RetentionPolicy, SortedOut};
+pub use retention::{Reckoning, Removal, RetentionPolicy, SortedOut};
 pub use status::NodeStatus;
 pub use time::{Clock, Timestamp};

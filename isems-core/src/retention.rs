@@ -1,5 +1,9 @@
 //! What to keep: a pure rule that names its reasons.
 
+mod age;
+
+pub use age::Reckoning;
+
 use crate::{NodeId, NodePrune, Timestamp, time::DAY};
 
 /// How many measurements of a node are kept, and for how long.

@@ -15,6 +15,8 @@ mod config;
 mod demo;
 #[cfg(target_os = "linux")]
 mod faults;
+#[cfg(target_os = "linux")]
+mod flood;
 mod golden;
 #[cfg(target_os = "linux")]
 mod hostile_broker;
@@ -22,8 +24,12 @@ mod hostile_broker;
 mod hostile_nodes;
 mod import_legacy;
 mod map_tiles;
+mod log_lines;
 #[cfg(target_os = "linux")]
 mod power_cut;
+#[cfg(target_os = "linux")]
+mod pruning;
+mod second_writer;
 mod sentry;
 mod serve;
 mod static_files;

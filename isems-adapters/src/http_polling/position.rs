@@ -29,6 +29,10 @@ pub(super) struct Position {
     /// The log began anew and the old one could not be read yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) old_wanted: bool,
+    /// The log was missing when it was asked for last, and the old one brought
+    /// nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) log_missing: bool,
 }
 
 /// Recognises bytes at the beginning of a log without keeping them.
@@ -151,6 +155,7 @@ mod tests {
             first_line: Some(Digest::of_first_line(b"a\n")),
             old_etag: None,
             old_wanted: true,
+            log_missing: true,
         };
         assert_eq!(Position::from_stored(&position.to_stored()), Some(position));
     }

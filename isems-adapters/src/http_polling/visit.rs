@@ -54,14 +54,18 @@ impl Visit<'_> {
                 self.with_log(head, body, old).await
             }
             StatusCode::NOT_MODIFIED if known.is_some() => {
-                let position = old.map(|old| {
-                    let (_, state) = self.settled(old);
-                    Position {
-                        old_etag: state.etag,
-                        old_wanted: state.wanted,
-                        ..self.position.clone()
+                let position = match old {
+                    None => self.log_is_there(),
+                    Some(old) => {
+                        let (_, state) = self.settled(old);
+                        Some(Position {
+                            old_etag: state.etag,
+                            old_wanted: state.wanted,
+                            log_missing: false,
+                            ..self.position.clone()
+                        })
                     }
-                });
+                };
                 Ok(Parcel { position, ..self.without_news(&head) })
             }
             StatusCode::NOT_FOUND => self.without_log(head, old).await,
@@ -88,7 +92,7 @@ impl Visit<'_> {
             _ => Framing::Cut,
         };
         if log.is_empty() && framing == Framing::Log {
-            return Ok(self.without_news(&head));
+            return Ok(Parcel { position: self.log_is_there(), ..self.without_news(&head) });
         }
         let used = used_len(&log, framing);
         if used == 0 && framing == Framing::Cut {
@@ -156,8 +160,14 @@ impl Visit<'_> {
                 position: Some(Position { old_etag: etag, ..Position::default() }),
                 ..self.without_news(&head)
             }),
-            OldLog::Known => Ok(self.without_news(&head)),
-            OldLog::Missing | OldLog::Unusable { .. } => Err(self.refused(NO_LOG.into())),
+            // A rotation takes a minute. One that lasts until the next round is none.
+            OldLog::Known if !self.position.log_missing => {
+                let position = Position { log_missing: true, ..self.position.clone() };
+                Ok(Parcel { position: Some(position), ..self.without_news(&head) })
+            }
+            OldLog::Known | OldLog::Missing | OldLog::Unusable { .. } => {
+                Err(self.refused(NO_LOG.into()))
+            }
             OldLog::Failed { why } => Err(SourceError::Unavailable {
                 from: self.from.clone(),
                 what: format!(
@@ -190,6 +200,12 @@ impl Visit<'_> {
             OldLog::Failed { .. } => (Vec::new(), known, true),
         };
         (text, OldState { etag, wanted })
+    }
+
+    /// What to remember if the log was missing and is there again, without news.
+    fn log_is_there(&self) -> Option<Position> {
+        let was_missing = self.position.log_missing;
+        was_missing.then(|| Position { log_missing: false, ..self.position.clone() })
     }
 
     /// Only routers compress old logs; an ESP32's few lines are others each
@@ -271,5 +287,6 @@ fn position_after(head: &Head, used: &[u8], framing: Framing, old: OldState) -> 
         first_line: Some(Digest::of_first_line(used)),
         old_etag: old.etag,
         old_wanted: old.wanted,
+        log_missing: false,
     }
 }

@@ -15,6 +15,10 @@ use super::link::{Mark, Requests};
 /// unacknowledged, because some can be left from an earlier session.
 const CAPACITY: usize = 1024;
 
+/// Payload that can wait to be taken, beyond one delivery: a thousand messages of
+/// the largest size would be a quarter of a gigabyte.
+const BYTES: usize = 16 * 1024 * 1024;
+
 /// The bounded queue of deliveries, and the receipts of the present connection.
 pub(super) struct Inbox {
     source: SourceId,
@@ -26,6 +30,8 @@ pub(super) struct Inbox {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Entry>,
+    /// Payload in the queue.
+    bytes: usize,
     trouble: Option<SourceError>,
     link: Option<Attached>,
     next_receipt: u64,
@@ -55,7 +61,13 @@ impl State {
         if let (Some(link), Some(mark)) = (&mut self.link, mark) {
             link.owed.insert(delivery.receipt, mark);
         }
+        self.bytes += delivery.payload.len();
         self.queue.push_back(Entry { delivery, only_copy });
+    }
+
+    fn has_room_for(&self, delivery: &Delivery) -> bool {
+        let fits = self.bytes.saturating_add(delivery.payload.len()) <= BYTES;
+        self.queue.is_empty() || (self.queue.len() < CAPACITY && fits)
     }
 }
 
@@ -77,6 +89,7 @@ impl Inbox {
         let mut state = self.lock();
         if resumed {
             state.queue.retain(|entry| entry.only_copy);
+            state.bytes = state.queue.iter().map(|entry| entry.delivery.payload.len()).sum();
         } else {
             state.queue.iter_mut().for_each(|entry| entry.only_copy = true);
         }
@@ -98,10 +111,10 @@ impl Inbox {
 
     /// Hands over a delivery that came on the attached connection.
     ///
-    /// If there is no room, one that the broker has kept is waited with: it
-    /// sends no more than its window, so this happens only when a broker of
-    /// MQTT 3.1.1 has a very large one. One that needs no acknowledgement is
-    /// dropped, as its sender has agreed to.
+    /// If there is no room, one that the broker has kept is waited with. That
+    /// happens if messages are large, or a broker of MQTT 3.1.1 has a very large
+    /// window. Should the broker hang up meanwhile, it will send them again.
+    /// One that needs no acknowledgement is dropped, as its sender has agreed to.
     pub(super) async fn offer(&self, delivery: Delivery, mark: Option<Mark>) {
         loop {
             {
@@ -109,7 +122,7 @@ impl Inbox {
                 if state.closing {
                     return;
                 }
-                if state.queue.len() < CAPACITY {
+                if state.has_room_for(&delivery) {
                     state.dropping = false;
                     state.push(delivery, mark, mark.is_none());
                     break;
@@ -169,6 +182,7 @@ impl Inbox {
                     return Err(trouble);
                 }
                 if let Some(entry) = state.queue.pop_front() {
+                    state.bytes -= entry.delivery.payload.len();
                     self.room.notify_one();
                     return Ok(entry.delivery);
                 }

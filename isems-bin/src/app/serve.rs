@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    api_settings, clock, mqtt_intake, open_database, polling, polling_intake, pruning,
+    Presence, Pruning, api_settings, clock, mqtt_intake, open_database, polling, polling_intake,
     subscription, writer,
 };
 use crate::{
@@ -78,6 +78,19 @@ async fn start(
         start_api(settings, repo, supervisor, ready).await?;
     }
     let writer = writer(settings, repo);
+    if parts.polling || parts.mqtt {
+        let (presence, stop) = (Presence::announce(repo.path()), supervisor.token(Stage::Intake));
+        supervisor.spawn("presence", Stage::Intake, async move {
+            presence.keep(stop).await;
+            Ok(())
+        });
+    }
+    if parts.pruning && !settings.retention.is_unlimited() {
+        let (repo, writer) = (Arc::clone(repo) as _, Arc::clone(&writer));
+        // Before anything is taken in.
+        let pruning = Pruning::new(repo, settings.retention, clock(), writer).await?;
+        start_pruning(pruning, settings, supervisor);
+    }
     let nodes = settings.polling.nodes.len();
     if parts.polling && nodes > 0 {
         let source = polling(settings, Schedule::Every, repo).await?;
@@ -111,9 +124,6 @@ async fn start(
              is served"
         );
     }
-    if parts.pruning && !settings.retention.is_unlimited() {
-        start_pruning(settings, repo, supervisor);
-    }
     Ok(())
 }
 
@@ -135,12 +145,11 @@ async fn start_api(
     Ok(())
 }
 
-fn start_pruning(settings: &Settings, repo: &Arc<SqliteRepo>, supervisor: &mut Supervisor) {
+fn start_pruning(pruning: Pruning, settings: &Settings, supervisor: &mut Supervisor) {
     let policy = settings.retention;
     let stop = supervisor.token(Stage::Intake);
-    let work = pruning::prune_daily(Arc::clone(repo) as _, policy, clock(), stop);
     supervisor.spawn("pruning", Stage::Intake, async move {
-        work.await;
+        pruning.daily(stop).await;
         Ok(())
     });
     info!(keep_per_node = policy.keep_per_node, keep_days = policy.keep_days, "pruning once a day");

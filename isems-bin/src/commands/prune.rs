@@ -1,9 +1,11 @@
 //! `isems prune [--dry-run]`.
 
-use isems_core::{MeasurementRepo as _, NodePrune, PruneMode, RetentionPolicy};
+use std::sync::Arc;
+
+use isems_core::{NodePrune, PruneMode, RetentionPolicy};
 
 use crate::{
-    app,
+    app::{self, Pruning, reasons},
     config::Settings,
     failure::Failure,
     output::{counted, say},
@@ -13,7 +15,12 @@ pub(super) async fn run(settings: &Settings, dry_run: bool) -> Result<(), Failur
     let policy = settings.require_retention()?;
     let repo = app::open_database(settings).await?;
     let mode = if dry_run { PruneMode::DryRun } else { PruneMode::Apply };
-    let report = repo.prune(policy, app::clock().now(), mode).await;
+    let writer = app::writer(settings, &repo);
+    let pruning = Pruning::new(Arc::clone(&repo) as _, *policy, app::clock(), writer).await;
+    let report = match pruning {
+        Ok(pruning) => pruning.prune(mode).await,
+        Err(error) => Err(error),
+    };
     repo.close().await;
     let report = report?;
     for node in &report.nodes {
@@ -29,19 +36,12 @@ pub(super) async fn run(settings: &Settings, dry_run: bool) -> Result<(), Failur
 }
 
 fn line(of: &NodePrune, policy: &RetentionPolicy, dry_run: bool) -> String {
-    let mut reasons = Vec::new();
-    if let Some(keep) = policy.keep_per_node.filter(|_| of.too_many > 0) {
-        reasons.push(format!("{} beyond the newest {keep}", of.too_many));
-    }
-    if let Some(days) = policy.keep_days.filter(|_| of.too_old > 0) {
-        reasons.push(format!("{} older than {days} days", of.too_old));
-    }
     let word = if dry_run { "would remove" } else { "removed" };
     format!(
         "{}: {word} {} ({})",
         of.node,
         counted(of.too_many + of.too_old, "measurement"),
-        reasons.join(", ")
+        reasons(policy, of.too_many, of.too_old)
     )
 }
 

@@ -6,11 +6,11 @@ use std::{
 };
 
 use isems_adapters::http_polling::Schedule;
-use isems_core::{DeliveryReport, SourceError, Tally, wire::RejectReason};
+use isems_core::{DeliveryReport, SourceError, Tally};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app,
+    app::{self, Presence},
     config::Settings,
     failure::Failure,
     intake::{IntakeError, Observer, Oddities, Patience, in_words},
@@ -23,6 +23,7 @@ const PATIENCE: Patience = Patience::AtMost(Duration::from_secs(30));
 pub(super) async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Failure> {
     let settings = settings.with_default_node()?;
     let repo = app::open_database(&settings).await?;
+    Presence::look(repo.path());
     let source = app::polling(&settings, Schedule::Once, &repo).await?;
     let round = Round::new(settings.polling.nodes.len());
     let lines = Box::new(round.clone());
@@ -87,7 +88,7 @@ impl Observer for Round {
         let DeliveryReport { source, tally, .. } = report;
         self.line(&format!("{source}: {}", in_words(tally)));
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.read += usize::from(is_a_log(report));
+        counts.read += usize::from(report.failure.is_none());
         counts.tally.add(tally);
         drop(counts);
         // After the line of the node that they belong to.
@@ -97,9 +98,4 @@ impl Observer for Round {
     fn failed(&mut self, error: &SourceError) {
         self.line(&format!("{}: {}", error.source_id(), error.describe()));
     }
-}
-
-/// Whether the node sent a log, with or without news, and not an error page.
-fn is_a_log(report: &DeliveryReport) -> bool {
-    report.rejected.iter().all(|rejected| rejected.reason != RejectReason::NotALog)
 }

@@ -1,9 +1,11 @@
 //! What is in hand, and when it has to be stored.
 
-use std::{future, mem, num::NonZeroUsize, time::Duration};
+use std::{mem, num::NonZeroUsize, time::Duration};
 
 use isems_core::Delivery;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
+
+use super::until;
 
 /// How much may be in hand, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +58,7 @@ impl Batch {
     /// Waits until the first in hand has waited long enough; for ever if there
     /// is none.
     pub(super) async fn due(&self) {
-        match self.deadline {
-            Some(deadline) => sleep_until(deadline).await,
-            None => future::pending().await,
-        }
+        until(self.deadline).await;
     }
 
     /// What is in hand; nothing is afterwards.

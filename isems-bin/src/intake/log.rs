@@ -68,6 +68,7 @@ impl Observer for RoundLog {
             tell_counts(report);
         }
         self.round.heard += 1;
+        self.round.failed += usize::from(report.failure.is_some());
         self.round.tally.add(tally);
         self.end_of_round();
     }
@@ -84,6 +85,8 @@ impl Observer for RoundLog {
 /// Writes a line a minute for a source that delivers all the time.
 #[derive(Debug, Default)]
 pub(crate) struct MinuteLog {
+    source: Option<SourceId>,
+    /// When the last line was written.
     since: Option<Instant>,
     minute: Sum,
     oddities: Oddities,
@@ -92,13 +95,12 @@ pub(crate) struct MinuteLog {
 impl MinuteLog {
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn end_of_minute(&mut self, source: &SourceId) {
-        let now = Instant::now();
-        // The first message is told at once: somebody may be waiting for it.
-        if self.since.is_some_and(|since| now - since < Self::MINUTE) {
+    /// Tells of what came since the last line, if anything did.
+    fn tell(&mut self) {
+        let Some(source) = self.source.as_ref().filter(|_| self.minute.heard > 0) else {
             return;
-        }
-        self.since = Some(now);
+        };
+        self.since = Some(Instant::now());
         let Sum { heard, tally, .. } = mem::take(&mut self.minute);
         info!(
             %source,
@@ -121,13 +123,26 @@ impl Observer for MinuteLog {
         self.oddities.tell(report);
         self.minute.heard += 1;
         self.minute.tally.add(&report.tally);
-        self.end_of_minute(&report.source);
+        self.source.get_or_insert_with(|| report.source.clone());
+        // The first message is told at once: somebody may be waiting for it.
+        if self.due().is_none_or(|due| due <= Instant::now()) {
+            self.tell();
+        }
     }
 
     fn failed(&mut self, error: &SourceError) {
         // The adapter tells of its connection, more and better.
         let source = error.source_id();
         debug!(%source, "{source}: {}", error.describe());
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let since = self.since.filter(|_| self.minute.heard > 0)?;
+        Some(since + Self::MINUTE)
+    }
+
+    fn flush(&mut self) {
+        self.tell();
     }
 }
 
@@ -266,6 +281,8 @@ pub(crate) fn in_words(tally: &Tally) -> String {
 
 #[cfg(test)]
 mod tests {
+    use isems_core::SourceKind;
+
     use super::*;
 
     #[test]
@@ -283,6 +300,28 @@ mod tests {
         assert!(!is_too_much(&one, Kind::WrongClock, 59));
         assert!(!is_too_much(&other, Kind::RejectedLine, 59));
         assert!(!is_too_much(&one, Kind::RejectedLine, 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_after_a_line_is_due_a_minute_after_it() {
+        let mut log = MinuteLog::default();
+        let report = DeliveryReport {
+            source: SourceId::new("mqtt://broker"),
+            kind: SourceKind::Mqtt,
+            tally: Tally::default(),
+            nodes: Vec::new(),
+            rejected: Vec::new(),
+            failure: None,
+            notes: Vec::new(),
+        };
+        let begin = Instant::now();
+        log.stored(&report);
+        assert_eq!(log.due(), None, "the first is told at once");
+        tokio::time::advance(Duration::from_secs(20)).await;
+        log.stored(&report);
+        assert_eq!(log.due(), Some(begin + MinuteLog::MINUTE));
+        log.flush();
+        assert_eq!(log.due(), None);
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl NodeSource for TestSource {
 struct Heard {
     stored: u64,
     failed: usize,
+    due: Option<Instant>,
+    flushed: usize,
 }
 
 impl Observer for Arc<Mutex<Heard>> {
@@ -55,6 +57,16 @@ impl Observer for Arc<Mutex<Heard>> {
 
     fn failed(&mut self, _error: &SourceError) {
         self.lock().unwrap().failed += 1;
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.lock().unwrap().due
+    }
+
+    fn flush(&mut self) {
+        let mut heard = self.lock().unwrap();
+        heard.due = None;
+        heard.flushed += 1;
     }
 }
 
@@ -211,6 +223,21 @@ async fn at_the_end_a_few_more_tries_are_made_and_then_nothing_is_confirmed() {
     assert!(asked.elapsed() < Duration::from_secs(4));
     assert!(error.to_string().contains("will come again"), "{error}");
     assert!(confirmed.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_untold_is_told_when_it_is_due_and_at_the_end() {
+    let bench = bench(1, Patience::Endless, 0);
+    bench.heard.lock().unwrap().due = Some(Instant::now() + Duration::from_mins(1));
+    bench.send(0..1);
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(bench.heard.lock().unwrap().flushed, 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(bench.heard.lock().unwrap().flushed, 1, "nothing else came meanwhile");
+
+    let heard = Arc::clone(&bench.heard);
+    bench.end().await.unwrap();
+    assert_eq!(heard.lock().unwrap().flushed, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use isems_core::{Clock, Collector, Delivery, DeliveryReport, RepoError, SourceError, SourceKind};
+use isems_core::{
+    Clock, ClockTrust, Collector, Delivery, DeliveryReport, RepoError, SourceError, SourceKind,
+    Timestamp,
+};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -85,6 +88,15 @@ impl Writer {
                 () = stop.cancelled(), if stopping_since.is_none() => {}
             }
         }
+    }
+
+    /// How far our own clock, which shows `now`, can be relied on, by what
+    /// came in until now.
+    ///
+    /// # Errors
+    /// If the repository cannot be read.
+    pub(crate) async fn clock_trust(&self, now: Timestamp) -> Result<ClockTrust, RepoError> {
+        self.collector.lock().await.clock_trust(now).await
     }
 
     /// Notes that a source could not deliver. Nothing is tried again: the next

@@ -65,6 +65,19 @@ impl fmt::Display for Doubt {
     }
 }
 
+/// How far our own clock can be relied on, where that decides what is lost for
+/// ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClockTrust {
+    /// A node that was heard within the hour shows the same time.
+    Confirmed,
+    /// Nothing speaks against it, and no node for it.
+    Unconfirmed,
+    /// It is doubted.
+    Doubted(Doubt),
+}
+
 impl Doubt {
     /// The best guess of the present, where our clock shows `now`. Rather too
     /// early than too late: a time in the future would make a node look alive
@@ -91,6 +104,8 @@ struct Opinion {
     heard: Timestamp,
     /// By how many seconds the node's clock is ahead of ours.
     ahead: i64,
+    /// It shows the time that ours shows.
+    agrees: bool,
 }
 
 impl OwnClock {
@@ -122,9 +137,10 @@ impl OwnClock {
             };
             let Some(shown) = shown else { continue };
             let ahead = shown.since(arrival);
+            let agrees = ahead.abs() <= AGREEMENT;
             let ahead = if delivery.sender_clock.is_some() { ahead } else { ahead.max(0) };
             if self.opinions.len() < OPINIONS || self.opinions.contains_key(node) {
-                self.opinions.insert(node.clone(), Opinion { heard: arrival, ahead });
+                self.opinions.insert(node.clone(), Opinion { heard: arrival, ahead, agrees });
             }
         }
     }
@@ -139,6 +155,15 @@ impl OwnClock {
             return Some(Doubt::BeforeNewestArrival { newest });
         }
         self.disagreement()
+    }
+
+    /// How far the clock that shows `now` is to be relied on.
+    pub(super) fn trust(&mut self, now: Timestamp) -> ClockTrust {
+        match self.doubt(now) {
+            Some(doubt) => ClockTrust::Doubted(doubt),
+            None if self.opinions.values().any(|opinion| opinion.agrees) => ClockTrust::Confirmed,
+            None => ClockTrust::Unconfirmed,
+        }
     }
 
     fn disagreement(&self) -> Option<Doubt> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
-    Delivery, Format, NodeId, Sample, Timestamp,
+    Delivery, Format, NodeId, Sample, SourceKind, Timestamp,
     wire::{
         Reading, RejectReason, Rejected, csv_log, csv_topic_names, status_json, telemetry_json,
     },
@@ -72,6 +72,15 @@ impl Parsed {
             },
         }
         parsed
+    }
+
+    /// What a polled node answered in place of a log. Garbage behind lines that
+    /// are known is no such thing, nor is what somebody published.
+    pub(super) fn failure(&self, delivery: &Delivery) -> Option<String> {
+        let is_answer = delivery.kind == SourceKind::Http && delivery.known_prefix == 0;
+        let mut rejected = self.rejected.iter().filter(|_| is_answer);
+        let found = rejected.find(|of| of.reason == RejectReason::NotALog)?;
+        Some(format!("{}: {}", found.reason, found.excerpt))
     }
 
     /// The nodes with lines that are not only context.

@@ -18,6 +18,9 @@ pub struct DeliveryReport {
     pub nodes: Vec<NodeId>,
     /// Examples of what could not be used.
     pub rejected: Vec<Rejected>,
+    /// What a polled node answered in place of a log, such as a web page: then
+    /// its source has failed.
+    pub failure: Option<String>,
     /// What an operator should know.
     pub notes: Vec<Note>,
 }

@@ -185,6 +185,28 @@ async fn while_an_old_log_cannot_be_read_the_new_one_is_not_sent_again_and_again
 }
 
 #[tokio::test]
+async fn a_log_that_stays_missing_is_an_error_until_it_is_there_again() {
+    // Given a log of which nothing is left but an old one that is read
+    let (node, positions) = rotated().await;
+    log_is_missing(&node);
+    let positions = remembered(&poll_from(&node, &positions).await.unwrap());
+    node.answer(OLD_LOG, not_modified());
+    // Once more is a rotation that takes its time
+    let still = poll_from(&node, &positions).await.unwrap();
+    let positions = remembered(&still);
+
+    for round in ["third", "fourth"] {
+        let error = poll_from(&node, &positions).await.unwrap_err();
+        assert!(error.describe().contains("no log at this address"), "{round}: {error}");
+    }
+
+    node.answer(LOG, file("new-2", lines(10..12)));
+    let positions = remembered(&poll_from(&node, &positions).await.unwrap());
+    log_is_missing(&node);
+    assert!(poll_from(&node, &positions).await.is_ok(), "the next rotation");
+}
+
+#[tokio::test]
 async fn a_missing_log_whose_old_one_cannot_be_read_is_an_error_and_nothing_is_forgotten() {
     let (node, positions) = rotated().await;
     log_is_missing(&node);

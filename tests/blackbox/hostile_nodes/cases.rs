@@ -133,6 +133,7 @@ fn odd_bytes() -> Vec<Case> {
             .warned(&["line 2 rejected: batteryVoltage is not a number"]),
         serves("binary", [b"\x7fELF\0\xff\xfe\n".repeat(100), b"\n\r\0".to_vec()].concat(), 0)
             .rejected(&[("not a log", 1)])
+            .fails("the answer is not a log")
             .warned(&["the answer is not a log"]),
     ]
 }
@@ -245,6 +246,7 @@ fn no_log() -> Vec<Case> {
     vec![
         serves("a page", page, 0)
             .rejected(&[("not a log", 1)])
+            .fails("the answer is not a log")
             .warned(&["the answer is not a log"]),
         answers("a redirect", redirect, Then::Close, 0)
             .fails("a redirect to http://127.0.0.1:1/log, which is not followed")

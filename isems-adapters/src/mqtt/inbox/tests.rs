@@ -140,6 +140,30 @@ async fn a_full_inbox_holds_the_connection_back_and_drops_quality_of_service_0()
 }
 
 #[tokio::test]
+async fn large_messages_fill_the_inbox_by_their_bytes() {
+    const LARGE: usize = 256 * 1024;
+    let inbox = Arc::new(inbox());
+    let large = "a".repeat(LARGE);
+    inbox.attach(Arc::new(Recorder::default()), false);
+    for packet_id in (1..).take(BYTES / LARGE) {
+        inbox.offer(delivery(&large), Some(mark(packet_id))).await;
+    }
+
+    let held_back = tokio::spawn({
+        let inbox = Arc::clone(&inbox);
+        async move { inbox.offer(delivery("last"), Some(mark(9999))).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!held_back.is_finished());
+
+    assert_eq!(waiting(&inbox).await.len(), BYTES / LARGE + 1);
+    held_back.await.expect("no panic");
+    // What is left makes room again, and what is larger than all of it comes in alone.
+    inbox.offer(delivery(&"a".repeat(BYTES + 1)), Some(mark(1))).await;
+    assert_eq!(waiting(&inbox).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_cancelled_wait_loses_nothing() {
     let inbox = inbox();
     inbox.attach(Arc::new(Recorder::default()), false);

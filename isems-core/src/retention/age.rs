@@ -1,0 +1,108 @@
+//! The moment by which ages are reckoned: our own clock may be wrong.
+
+use crate::{ClockTrust, Doubt, RetentionPolicy, Timestamp, time::DAY};
+
+/// A clock that nothing confirms is believed this far beyond what is known to
+/// have passed, in seconds: nights and outages of a fleet are shorter.
+const SLACK: i64 = 2 * DAY;
+
+/// By which moment measurements are judged too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reckoning {
+    /// By our own clock.
+    Ours(Timestamp),
+    /// By an earlier moment: our clock is far ahead of all that was received,
+    /// and nobody confirms it. Rather too much is kept than too little.
+    Earlier {
+        /// That moment.
+        by: Timestamp,
+        /// So many whole days our clock is ahead of what is known to have
+        /// passed.
+        days_ahead: i64,
+    },
+    /// By none: our clock is doubted, and what is removed is gone for ever.
+    Doubted(Doubt),
+}
+
+impl Reckoning {
+    /// What holds where our clock shows `now` and the moment `passed` is known
+    /// to have come, by what was received until then (`None`: nothing was).
+    #[must_use]
+    pub fn of(trust: ClockTrust, now: Timestamp, passed: Option<Timestamp>) -> Self {
+        let believed = passed.map(|passed| (passed, passed.plus(SLACK)));
+        match (trust, believed) {
+            (ClockTrust::Doubted(doubt), _) => Self::Doubted(doubt),
+            (ClockTrust::Unconfirmed, Some((passed, by))) if by < now => {
+                Self::Earlier { by, days_ahead: now.since(passed) / DAY }
+            }
+            _ => Self::Ours(now),
+        }
+    }
+
+    /// What remains of a policy, and the moment to apply it at.
+    #[must_use]
+    pub fn limit(&self, policy: &RetentionPolicy, now: Timestamp) -> (RetentionPolicy, Timestamp) {
+        match self {
+            Self::Ours(by) | Self::Earlier { by, .. } => (*policy, *by),
+            Self::Doubted(_) => (RetentionPolicy { keep_days: None, ..*policy }, now),
+        }
+    }
+
+    /// What an operator with an age limit should know, if anything.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Earlier { days_ahead, .. } => Some(format!(
+                "the clock of this machine shows a time {days_ahead} days after the newest \
+                 measurement came in, and no node confirms it: until one does, ages are reckoned \
+                 from {} days after that measurement",
+                SLACK / DAY
+            )),
+            Self::Doubted(doubt) => Some(format!(
+                "the clock of this machine is doubted, so nothing is removed for its age: {doubt}"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSED: Timestamp = Timestamp::from_unix(1_760_000_000);
+    const POLICY: RetentionPolicy =
+        RetentionPolicy { keep_per_node: Some(10), keep_days: Some(365) };
+
+    fn days_later(days: i64) -> Timestamp {
+        PASSED.plus(days * DAY)
+    }
+
+    #[test]
+    fn a_clock_that_nothing_confirms_is_not_believed_far_beyond_what_was_received() {
+        use ClockTrust::{Confirmed, Unconfirmed};
+        for (trust, passed, days, by) in [
+            (Unconfirmed, Some(PASSED), 1, 1),
+            (Unconfirmed, Some(PASSED), 2, 2),
+            (Unconfirmed, Some(PASSED), 366, 2),
+            (Confirmed, Some(PASSED), 366, 366),
+            (Unconfirmed, None, 366, 366),
+        ] {
+            let now = days_later(days);
+            let reckoning = Reckoning::of(trust, now, passed);
+            assert_eq!(reckoning.limit(&POLICY, now), (POLICY, days_later(by)), "{days} days");
+            assert_eq!(reckoning.warning().is_some(), by != days, "{days} days");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_doubted_removes_nothing_for_its_age() {
+        let doubt = Doubt::NodesDisagree { nodes: 3, ahead: -400 * DAY };
+        let now = days_later(400);
+        let reckoning = Reckoning::of(ClockTrust::Doubted(doubt), now, Some(PASSED));
+        let (left, _) = reckoning.limit(&POLICY, now);
+        assert_eq!(left, RetentionPolicy { keep_days: None, ..POLICY });
+        assert!(reckoning.warning().unwrap().contains("3 nodes agree"));
+    }
+}
