@@ -10,6 +10,7 @@
 //! A change of the schema is a new file in `migrations/`; a database that holds
 //! a migration unknown to this program is a newer one's and is refused.
 
+mod accounts;
 mod backup;
 mod connect;
 mod database_url;

@@ -2,6 +2,7 @@
 //! and confirmed only then.
 
 mod batch;
+mod by_node;
 mod log;
 mod patience;
 mod trouble;

@@ -5,6 +5,7 @@ mod judged;
 mod new_nodes;
 mod own_clock;
 mod parsed;
+mod parts;
 mod report;
 mod shared;
 mod stored;
@@ -13,7 +14,7 @@ mod used_runs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, mem,
     sync::Arc,
 };
 
@@ -99,10 +100,10 @@ impl Collector {
         let doubt = self.own_clock.doubt(now);
         self.new_nodes.forget_old(now);
         let mut attempts = 1;
-        let (mut reports, new_nodes, stored) = loop {
-            let (batch, reports, new_nodes) = self.judge(deliveries, &parsed, doubt).await?;
+        let (batch, judged, new_nodes, stored) = loop {
+            let (batch, judged, new_nodes) = self.judge(deliveries, &parsed, doubt).await?;
             match self.repo.store(&batch).await {
-                Ok(stored) => break (reports, new_nodes, stored),
+                Ok(stored) => break (batch, judged, new_nodes, stored),
                 // Another writer changed a node in between: judge anew.
                 Err(RepoError::Stale { .. }) if attempts < ATTEMPTS => attempts += 1,
                 Err(error) => return Err(error),
@@ -110,9 +111,15 @@ impl Collector {
         };
         self.new_nodes.admit(new_nodes);
         self.own_clock.note_arrival(deliveries.iter().map(|delivery| delivery.arrival).max());
-        for (report, counts) in reports.iter_mut().zip(stored.parts) {
-            report.tally.add(&counts.into());
-            self.note_addresses(report);
+        let mut parts = batch.parts.iter().zip(stored.parts);
+        let mut reports = Vec::with_capacity(deliveries.len());
+        for (mut report, its_parts) in judged {
+            for (part, counts) in parts.by_ref().take(its_parts) {
+                let node = part.update.as_ref().and_then(|update| update.node.as_ref());
+                report.count(node, &counts.into());
+            }
+            self.note_addresses(&mut report);
+            reports.push(report);
         }
         Ok(reports)
     }
@@ -153,6 +160,7 @@ impl Collector {
             tally: Tally::default(),
             bytes: 0,
             clock_offset: None,
+            node: None,
         };
         let part = SourcePart { update: Some(update), rows: Vec::new() };
         self.repo.store(&Batch { parts: vec![part], ..Batch::default() }).await.map(drop)
@@ -213,43 +221,38 @@ impl Collector {
         Ok(all)
     }
 
-    /// Judges all deliveries by the present state of their nodes.
+    /// Judges all deliveries by the present state of their nodes. Each has a
+    /// report, without what is to be stored, and a number of parts of the batch.
     async fn judge(
         &self,
         deliveries: &[Delivery],
         parsed: &[Parsed],
         doubt: Option<Doubt>,
-    ) -> Result<(Batch, Vec<DeliveryReport>, BTreeMap<NodeId, Timestamp>), RepoError> {
+    ) -> Result<(Batch, Vec<(DeliveryReport, usize)>, BTreeMap<NodeId, Timestamp>), RepoError> {
         let mut desk = Desk::new(&*self.repo, doubt, &self.new_nodes);
         let mut batch = Batch::default();
         let mut reports = Vec::with_capacity(deliveries.len());
         for (delivery, parsed) in deliveries.iter().zip(parsed) {
-            let judged = desk.judge(delivery, parsed).await?;
-            let failure = parsed.failure(delivery);
-            let mut notes = judged.notes;
+            let mut judged = desk.judge(delivery, parsed).await?;
+            let mut notes = mem::take(&mut judged.notes);
             notes.extend(doubt.map(Note::OwnClockDoubted));
-            batch.parts.push(SourcePart {
-                update: Some(SourceUpdate {
-                    source: delivery.source.clone(),
-                    kind: delivery.kind,
-                    at: delivery.arrival,
-                    error: failure.clone(),
-                    position: delivery.position.clone(),
-                    tally: judged.tally.clone(),
-                    bytes: delivery.bytes,
-                    clock_offset: delivery.sender_clock.map(|clock| delivery.arrival.since(clock)),
-                }),
-                rows: judged.rows,
-            });
-            reports.push(DeliveryReport {
+            let rejected = mem::take(&mut judged.rejected);
+            let parts = parts::of(delivery, parsed, judged);
+            let mut report = DeliveryReport {
                 source: delivery.source.clone(),
                 kind: delivery.kind,
-                tally: judged.tally,
+                tally: Tally::default(),
+                by_node: BTreeMap::new(),
                 nodes: parsed.nodes(),
-                rejected: parsed.rejected.iter().cloned().chain(judged.rejected).collect(),
-                failure,
+                rejected: parsed.rejected.iter().cloned().chain(rejected).collect(),
+                failure: parsed.failure(delivery),
                 notes,
-            });
+            };
+            for update in parts.iter().filter_map(|part| part.update.as_ref()) {
+                report.count(update.node.as_ref(), &update.tally);
+            }
+            reports.push((report, parts.len()));
+            batch.parts.extend(parts);
         }
         let new_nodes;
         (batch.nodes, new_nodes) = desk.into_updates();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     Basis, Batch, BatchOrigin, Bucket, ClockRun, HOUR, HistoryRange, KnownTelemetry, Measurement,
     NodeId, NodeState, NodeVersion, PartReport, ReadPosition, RepoError, Reported, SourceId,
-    SourceSummary, StoreReport, Timestamp, roll_up,
+    SourceSummary, StoreReport, Tally, Timestamp, roll_up,
 };
 
 /// Node states, sources and read positions in memory, by the rules of the port.
@@ -15,6 +15,7 @@ use crate::{
 pub struct Ledger {
     nodes: BTreeMap<NodeId, Page>,
     sources: BTreeMap<SourceId, (SourceSummary, Option<ReadPosition>)>,
+    accounts: BTreeMap<SourceId, BTreeMap<NodeId, Tally>>,
     newest_arrival: Option<Timestamp>,
     last_version: NodeVersion,
 }
@@ -96,6 +97,14 @@ impl Ledger {
                 summary.note(update, &counts);
                 *position = update.position.clone().or(position.take());
                 self.newest_arrival = self.newest_arrival.max(Some(update.at));
+                if let Some(node) =
+                    update.node.as_ref().filter(|node| self.nodes.contains_key(node))
+                {
+                    let accounts = self.accounts.entry(update.source.clone()).or_default();
+                    let account = accounts.entry(node.clone()).or_default();
+                    account.add(&update.tally);
+                    account.add(&counts.into());
+                }
             }
             report.parts.push(counts);
         }
@@ -143,9 +152,12 @@ impl Ledger {
         }
     }
 
-    /// Removes the page of a node.
+    /// Removes the page of a node and its accounts.
     pub fn forget(&mut self, node: &NodeId) {
         self.nodes.remove(node);
+        for accounts in self.accounts.values_mut() {
+            accounts.remove(node);
+        }
     }
 
     /// The state of a node, whose measurements are `newest_first`.
@@ -179,7 +191,12 @@ impl Ledger {
     /// What is known of each source, sorted by id.
     #[must_use]
     pub fn sources(&self) -> Vec<SourceSummary> {
-        self.sources.values().map(|(summary, _)| summary.clone()).collect()
+        let summary = |(id, (summary, _)): (&SourceId, &(SourceSummary, _))| {
+            let accounts = self.accounts.get(id).into_iter().flatten().take(SourceSummary::NODES);
+            let nodes = accounts.map(|(node, tally)| (node.clone(), tally.clone())).collect();
+            SourceSummary { nodes, ..summary.clone() }
+        };
+        self.sources.iter().map(summary).collect()
     }
 
     /// How far each source was read.

@@ -25,6 +25,7 @@ mod hostile_nodes;
 mod import_legacy;
 mod map_tiles;
 mod log_lines;
+mod node_counts;
 #[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]

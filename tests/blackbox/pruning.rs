@@ -5,9 +5,11 @@ use std::{
     path::Path,
     process::Command,
     sync::OnceLock,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
+use isems_adapters::SystemClock;
+use isems_core::Clock as _;
 use tempfile::TempDir;
 
 use crate::support::{Isems, Node, Running};
@@ -39,23 +41,22 @@ fn days_ahead(isems: Isems, days: i64) -> Isems {
     isems.set("LD_PRELOAD", clock_ahead()).set("CLOCK_AHEAD", &(days * DAY).to_string())
 }
 
-/// A log of lines that are so many days old, oldest first.
-fn log_of(days_old: &[i64]) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let now = i64::try_from(now).unwrap() - 60;
-    let line = |days: &i64| {
+/// A log of one line a day, from so many days ago until now.
+fn daily_since(days_ago: i64) -> String {
+    let now = SystemClock.now().as_unix() - 60;
+    let line = |days: i64| {
         let time = now - days * DAY;
         format!("Alt;1;{time};fw;60;0;21;17;12.5;80;100;20;11.9;14.2;7;20;52.5;13.4;800\n")
     };
-    days_old.iter().map(line).collect()
+    (0..=days_ago).rev().map(line).collect()
 }
 
 /// A collector that keeps 30 days, and has read a node's log.
-fn filled(days_old: &[i64]) -> (Isems, Node) {
-    let node = Node::with_log(log_of(days_old));
+fn filled(days: i64) -> (Isems, Node) {
+    let node = Node::with_log(daily_since(days));
     let isems = Isems::new().nodes([&node]).set("ISEMS_KEEP_DAYS", "30");
     isems.run(&["update-data"]).expect(0);
-    assert_eq!(isems.database().count(), days_old.len());
+    assert_eq!(isems.database().count(), daily_since(days).lines().count());
     (isems, node)
 }
 
@@ -75,17 +76,18 @@ fn first_pruning(serving: &Running) -> String {
 
 #[test]
 fn serve_prunes_by_age_and_number_and_says_why() {
-    let (isems, _node) = filled(&[50, 40, 35, 3, 2, 1, 0]);
-    let serving = isems.set("ISEMS_KEEP_PER_NODE", "6").serve();
+    let (isems, _node) = filled(40);
+    let serving = isems.set("ISEMS_KEEP_PER_NODE", "40").serve();
     let told = first_pruning(&serving);
-    let expected = "removed 3 measurements of 1 node (1 beyond the newest 6, 2 older than 30 days)";
+    let expected =
+        "removed 11 measurements of 1 node (1 beyond the newest 40, 10 older than 30 days)";
     assert!(told.contains(expected), "{told}");
 }
 
 #[test]
 fn a_clock_that_runs_a_year_ahead_does_not_prune_what_is_young() {
     // Given what only a clock that is a year ahead takes for old
-    let (isems, node) = filled(&[20, 10, 5, 0]);
+    let (isems, node) = filled(20);
     let ahead = days_ahead(isems, 366);
 
     // When it prunes, also while its own arrivals are those of a year ahead
@@ -94,14 +96,14 @@ fn a_clock_that_runs_a_year_ahead_does_not_prune_what_is_young() {
 
     // Then nothing goes, and the log says why
     assert!(told.contains("removed 0 measurements"), "{told}");
-    assert_eq!(ahead.database().count(), 4);
+    assert_eq!(ahead.database().count(), 21);
     assert!(serving.log().contains("the clock of this machine"), "{}", serving.log());
     drop(node);
 }
 
 #[test]
 fn the_command_does_not_believe_a_clock_that_runs_a_year_ahead_either() {
-    let (isems, _node) = filled(&[20, 10, 5, 0]);
+    let (isems, _node) = filled(20);
     let told = days_ahead(isems, 366).run(&["prune"]).expect(0);
     assert_eq!(told.last_line(), "Removed 0 measurements of 0 nodes");
     let warned = "366 days after the newest measurement came in";
@@ -110,7 +112,7 @@ fn the_command_does_not_believe_a_clock_that_runs_a_year_ahead_either() {
 
 #[test]
 fn a_clock_that_was_set_back_prunes_nothing_by_age() {
-    let (isems, _node) = filled(&[50, 10, 0]);
+    let (isems, _node) = filled(40);
     let told = days_ahead(isems, -5).run(&["prune"]).expect(0);
     assert_eq!(told.last_line(), "Removed 0 measurements of 0 nodes");
     assert!(told.stderr.contains("is doubted"), "{}", told.stderr);

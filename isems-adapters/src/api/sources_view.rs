@@ -1,6 +1,6 @@
 //! What is known of the sources, as JSON.
 
-use isems_core::{SourceSummary, Timestamp, time::DAY};
+use isems_core::{NodeId, SourceSummary, Tally, Timestamp, time::DAY};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -28,6 +28,17 @@ struct Source<'a> {
     retimed: u64,
     clock_offset_seconds: Option<i64>,
     bytes_today: u64,
+    nodes: BTreeMap<&'a str, Counts<'a>>,
+}
+
+#[derive(Serialize)]
+struct Counts<'a> {
+    stored: u64,
+    duplicate: u64,
+    conflict: u64,
+    expired: u64,
+    rejected: &'a BTreeMap<String, u64>,
+    retimed: u64,
 }
 
 /// `{"sources":[…]}` in the given order, with times in `zone`. "Today" is the
@@ -60,5 +71,19 @@ fn view<'a>(source: &'a SourceSummary, zone: &'a TimeZone, today: Timestamp) -> 
         retimed: source.tally.retimed,
         clock_offset_seconds: source.clock_offset,
         bytes_today: if source.day == today { source.bytes_on_day } else { 0 },
+        nodes: source.nodes.iter().map(counts).collect(),
     }
+}
+
+fn counts<'a>((node, tally): (&'a NodeId, &'a Tally)) -> (&'a str, Counts<'a>) {
+    let Tally { stored, duplicate, conflict, expired, retimed, rejected } = tally;
+    let counts = Counts {
+        stored: *stored,
+        duplicate: *duplicate,
+        conflict: *conflict,
+        expired: *expired,
+        rejected,
+        retimed: *retimed,
+    };
+    (node.as_str(), counts)
 }

@@ -141,20 +141,19 @@ pub fn parse_filters(text: &str) -> Result<Vec<TopicFilter>, TopicFilterError> {
 pub(super) struct Route {
     /// What the payload is.
     pub(super) format: Format,
-    /// The node, if the payload does not name it.
+    /// The node that the topic names.
     pub(super) node: Option<String>,
 }
 
 /// Reads a topic; `None` if the message is none of ours.
 pub(super) fn route(filters: &[TopicFilter], topic: &str) -> Option<Route> {
-    match topic.rsplit('/').next()? {
-        "csvlog" => Some(Route { format: Format::CsvLog, node: None }),
-        "data.json" => Some(Route {
-            format: Format::TelemetryJson,
-            node: filters.iter().find_map(|filter| filter.node_in(topic)),
-        }),
-        _ => None,
-    }
+    let format = match topic.rsplit('/').next()? {
+        "csvlog" => Format::CsvLog,
+        "data.json" => Format::TelemetryJson,
+        _ => return None,
+    };
+    let node = filters.iter().find_map(|filter| filter.node_in(topic));
+    Some(Route { format, node })
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use isems_core::{
 };
 use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-use super::row::{signed, unsigned};
+use super::{
+    accounts,
+    row::{signed, unsigned},
+};
 
 /// The columns of a summary, in the order in which [`summary`] reads them.
 macro_rules! columns {
@@ -32,12 +35,12 @@ const SAVE: &str = "INSERT INTO source \
     RETURNING id";
 
 /// Enters an update of a source and what became of its rows, by the core's
-/// rule of accounting.
+/// rule of accounting. Returns the number of the source.
 pub(super) async fn enter(
     connection: &mut SqliteConnection,
     update: &SourceUpdate,
     rows: &PartReport,
-) -> Result<(), sqlx::Error> {
+) -> Result<i64, sqlx::Error> {
     let mut account = load(connection, update).await?;
     account.note(update, rows);
     save(connection, &account, update).await
@@ -74,7 +77,7 @@ async fn save(
     connection: &mut SqliteConnection,
     account: &SourceSummary,
     update: &SourceUpdate,
-) -> Result<(), sqlx::Error> {
+) -> Result<i64, sqlx::Error> {
     let tally = &account.tally;
     let (error_at, error) = account
         .last_error
@@ -108,7 +111,7 @@ async fn save(
         .execute(&mut *connection)
         .await?;
     }
-    Ok(())
+    Ok(source)
 }
 
 /// What is known of every source, as of one moment, sorted by id.
@@ -120,6 +123,7 @@ pub(super) async fn summaries(pool: &SqlitePool) -> Result<Vec<SourceSummary>, s
     let sources = sqlx::query(concat!("SELECT ", columns!(), " FROM source ORDER BY name"))
         .fetch_all(&mut *snapshot)
         .await?;
+    let mut nodes = accounts::all(&mut snapshot).await?;
     snapshot.rollback().await?;
 
     let mut rejected: BTreeMap<i64, BTreeMap<String, u64>> = BTreeMap::new();
@@ -132,8 +136,10 @@ pub(super) async fn summaries(pool: &SqlitePool) -> Result<Vec<SourceSummary>, s
     sources
         .iter()
         .map(|source| {
-            let rejected = rejected.remove(&source.try_get(0)?).unwrap_or_default();
-            summary(source, rejected)
+            let number = source.try_get(0)?;
+            let rejected = rejected.remove(&number).unwrap_or_default();
+            let nodes = nodes.remove(&number).unwrap_or_default();
+            Ok(SourceSummary { nodes, ..summary(source, rejected)? })
         })
         .collect()
 }
@@ -163,6 +169,7 @@ fn summary(
         clock_offset: source.try_get(11)?,
         day: Timestamp::from_unix(source.try_get(12)?),
         bytes_on_day: count(13)?,
+        nodes: BTreeMap::new(),
     })
 }
 

@@ -9,6 +9,7 @@ use isems_core::{
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
+    accounts,
     connect::BEGIN,
     fault::Fault,
     nodes::{self, NodeRow},
@@ -83,7 +84,14 @@ impl Writing<'_> {
             self.chunk(chunk, &mut report).await?;
         }
         if let Some(update) = &part.update {
-            sources::enter(self.connection, update, &report).await?;
+            let source = sources::enter(self.connection, update, &report).await?;
+            if let Some(name) = &update.node
+                && let Some(node) = self.found(name).await?
+            {
+                let mut tally = update.tally.clone();
+                tally.add(&report.into());
+                accounts::enter(self.connection, source, node.id, &tally).await?;
+            }
             self.arrived(Some(update.at));
         }
         Ok(report)
@@ -114,15 +122,24 @@ impl Writing<'_> {
     /// The node of that name, created if need be: a row of an unknown node is
     /// always stored.
     async fn node(&mut self, name: &NodeId) -> Result<NodeRow, sqlx::Error> {
-        if let Some(node) = self.known.get(name) {
-            return Ok(*node);
+        if let Some(node) = self.found(name).await? {
+            return Ok(node);
         }
-        let node = match nodes::find(self.connection, name).await? {
-            Some(node) => node,
-            None => nodes::create(self.connection, name).await?,
-        };
+        let node = nodes::create(self.connection, name).await?;
         self.known.insert(name.clone(), node);
         Ok(node)
+    }
+
+    /// The node of that name, if it is known.
+    async fn found(&mut self, name: &NodeId) -> Result<Option<NodeRow>, sqlx::Error> {
+        if let Some(node) = self.known.get(name) {
+            return Ok(Some(*node));
+        }
+        let found = nodes::find(self.connection, name).await?;
+        if let Some(node) = found {
+            self.known.insert(name.clone(), node);
+        }
+        Ok(found)
     }
 
     fn arrived(&mut self, at: Option<Timestamp>) {

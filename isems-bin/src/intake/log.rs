@@ -10,7 +10,10 @@ use isems_core::{DeliveryReport, Note, SourceError, SourceId, Tally, wire::Rejec
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::Observer;
+use super::{
+    Observer,
+    by_node::{self, ByNode},
+};
 use crate::output::counted;
 
 /// Writes a line for each log that brought something or could not be read, and
@@ -89,6 +92,7 @@ pub(crate) struct MinuteLog {
     /// When the last line was written.
     since: Option<Instant>,
     minute: Sum,
+    odd: ByNode,
     oddities: Oddities,
 }
 
@@ -111,9 +115,10 @@ impl MinuteLog {
             expired = tally.expired,
             retimed = tally.retimed,
             rejected = tally.rejected_in_all(),
-            "{source}: {}: {}",
+            "{source}: {}: {}{}",
             counted(heard as u64, "message"),
             in_words(&tally),
+            mem::take(&mut self.odd).in_words(),
         );
     }
 }
@@ -123,6 +128,7 @@ impl Observer for MinuteLog {
         self.oddities.tell(report);
         self.minute.heard += 1;
         self.minute.tally.add(&report.tally);
+        self.odd.add(&report.by_node);
         self.source.get_or_insert_with(|| report.source.clone());
         // The first message is told at once: somebody may be waiting for it.
         if self.due().is_none_or(|due| due <= Instant::now()) {
@@ -156,8 +162,9 @@ fn tell_counts(report: &DeliveryReport) {
         expired = tally.expired,
         retimed = tally.retimed,
         rejected = tally.rejected_in_all(),
-        "{source}: {}",
+        "{source}: {}{}",
         in_words(tally),
+        by_node::several(&report.by_node),
     );
 }
 
@@ -309,6 +316,7 @@ mod tests {
             source: SourceId::new("mqtt://broker"),
             kind: SourceKind::Mqtt,
             tally: Tally::default(),
+            by_node: BTreeMap::new(),
             nodes: Vec::new(),
             rejected: Vec::new(),
             failure: None,

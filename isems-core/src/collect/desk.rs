@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     Doubt, Note,
-    judged::Judged,
+    judged::{Judged, Verdict},
     new_nodes::NewNodes,
     parsed::{LogLine, Message, Parsed},
     shared::{Shared, recognise_by},
@@ -52,13 +52,17 @@ impl<'a> Desk<'a> {
     ) -> Result<Judged, RepoError> {
         let mut judged = Judged::default();
         for (reason, count) in &parsed.rejected_by_reason {
-            judged.tally.rejected.insert((*reason).to_owned(), *count);
+            judged.common.rejected.insert((*reason).to_owned(), *count);
         }
         for (node, lines) in &parsed.logs {
-            self.judge_log(delivery, node, lines, &mut judged).await?;
+            let mut verdict = Verdict::default();
+            self.judge_log(delivery, node, lines, &mut verdict).await?;
+            judged.add(node, verdict);
         }
         if let Some(message) = &parsed.telemetry {
-            self.judge_message(delivery, message, &mut judged).await?;
+            let mut verdict = Verdict::default();
+            self.judge_message(delivery, message, &mut verdict).await?;
+            judged.add(&message.node, verdict);
         }
         Ok(judged)
     }
@@ -106,7 +110,7 @@ impl<'a> Desk<'a> {
         &mut self,
         delivery: &Delivery,
         message: &Message,
-        judged: &mut Judged,
+        judged: &mut Verdict,
     ) -> Result<(), RepoError> {
         let state = self.file(&message.node).await?;
         if !self.is_welcome(&message.node, &state, delivery.arrival) {
@@ -157,7 +161,7 @@ impl<'a> Desk<'a> {
         delivery: &Delivery,
         node: &NodeId,
         lines: &[LogLine],
-        judged: &mut Judged,
+        judged: &mut Verdict,
     ) -> Result<(), RepoError> {
         if lines.iter().all(|line| line.context) {
             return Ok(());
@@ -270,7 +274,7 @@ impl<'a> Desk<'a> {
         node: &NodeId,
         lines: &[LogLine],
         fates: &[Fate],
-        judged: &mut Judged,
+        judged: &mut Verdict,
     ) {
         let file = self.files.entry(node.clone()).or_default();
         let mut used = UsedRuns::default();

@@ -1,6 +1,6 @@
 //! What is told of each delivery.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use super::Doubt;
 use crate::{Basis, NodeId, SourceId, SourceKind, Tally, wire::Rejected};
@@ -14,6 +14,8 @@ pub struct DeliveryReport {
     pub kind: SourceKind,
     /// Counts of its lines.
     pub tally: Tally,
+    /// Those of each node, as far as it is known whose lines they are.
+    pub by_node: BTreeMap<NodeId, Tally>,
     /// The nodes that it holds usable lines of, new or known.
     pub nodes: Vec<NodeId>,
     /// Examples of what could not be used.
@@ -23,6 +25,16 @@ pub struct DeliveryReport {
     pub failure: Option<String>,
     /// What an operator should know.
     pub notes: Vec<Note>,
+}
+
+impl DeliveryReport {
+    /// Adds counts, which are those of `node` if one is named.
+    pub(super) fn count(&mut self, node: Option<&NodeId>, counts: &Tally) {
+        self.tally.add(counts);
+        if let Some(node) = node {
+            self.by_node.entry(node.clone()).or_default().add(counts);
+        }
+    }
 }
 
 /// Something odd about a delivery that does not keep it from being stored.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ReadPosition, SourceId, SourceKind};
-use crate::Timestamp;
+use crate::{NodeId, Timestamp};
 
 /// What became of the rows of one part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +91,10 @@ pub struct SourceUpdate {
     pub bytes: u64,
     /// Seconds by which our clock is ahead of the node's, if it told.
     pub clock_offset: Option<i64>,
+    /// The node that the counts and the rows belong to, if it is one: then they
+    /// are also added to its account beneath this source, provided that the
+    /// repository knows the node by then.
+    pub node: Option<NodeId>,
 }
 
 /// What is known of a source.
@@ -112,9 +116,16 @@ pub struct SourceSummary {
     pub bytes_on_day: u64,
     /// That day, as its first moment.
     pub day: Timestamp,
+    /// Counts of each node that told something through this source, as far as
+    /// it is known which did; of very many, the first [`NODES`](Self::NODES) by
+    /// their names.
+    pub nodes: BTreeMap<NodeId, Tally>,
 }
 
 impl SourceSummary {
+    /// The most nodes of one source that a summary names.
+    pub const NODES: usize = 1_000;
+
     /// A source of which nothing is known yet.
     #[must_use]
     pub fn new(source: SourceId, kind: SourceKind) -> Self {
@@ -127,11 +138,12 @@ impl SourceSummary {
             clock_offset: None,
             bytes_on_day: 0,
             day: Timestamp::default(),
+            nodes: BTreeMap::new(),
         }
     }
 
     /// The one rule of accounting, for every repository: adds what an update
-    /// says and what became of its rows.
+    /// says and what became of its rows. Accounts of nodes are kept beside it.
     pub fn note(&mut self, update: &SourceUpdate, rows: &PartReport) {
         self.kind = update.kind;
         match &update.error {

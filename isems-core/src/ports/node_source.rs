@@ -129,8 +129,9 @@ pub struct Delivery {
     pub framing: Framing,
     /// MQTT: the topic. For CSV it must agree with the payload.
     pub topic: Option<String>,
-    /// The node that the sender's address names, for formats whose bytes do
-    /// not (telemetry JSON).
+    /// The node that the sender's address names. Formats whose bytes name none
+    /// (telemetry JSON) are believed to be of it; what cannot be read at all is
+    /// counted for it.
     pub node: Option<String>,
     /// When the answer's head or the message reached us.
     pub arrival: Timestamp,

@@ -112,6 +112,7 @@ cases![
     node_states::a_forgotten_node_does_not_get_an_old_version_again,
     node_states::the_newest_telemetry_is_remembered,
     accounting::a_source_is_accounted_for,
+    accounting::a_node_is_accounted_for_beneath_its_source,
     accounting::a_failure_leaves_the_last_success_in_place,
     accounting::bytes_are_counted_by_day,
     accounting::read_positions_are_kept_until_replaced,

@@ -1,6 +1,6 @@
 //! What is known of the sources.
 
-use isems_core::{SourceId, SourceKind, SourceSummary, Tally, time::DAY};
+use isems_core::{NodeId, SourceId, SourceKind, SourceSummary, Tally, time::DAY};
 use serde_json::json;
 
 use super::support::{NOW, Stub, start};
@@ -25,6 +25,7 @@ async fn sources_show_their_counts_and_what_went_wrong_last() {
         clock_offset: Some(-3),
         bytes_on_day: 1234,
         day: today,
+        nodes: [(NodeId::new("Dach").unwrap(), Tally { stored: 5, ..Tally::default() })].into(),
     };
     let broker = SourceSummary {
         source: SourceId::new("broker.example:1883"),
@@ -35,6 +36,7 @@ async fn sources_show_their_counts_and_what_went_wrong_last() {
         clock_offset: None,
         bytes_on_day: 99,
         day: today.plus(-DAY),
+        nodes: [].into(),
     };
     let stub = Stub::of(Vec::new());
     *stub.sources.lock().unwrap() = vec![node, broker];
@@ -44,10 +46,13 @@ async fn sources_show_their_counts_and_what_went_wrong_last() {
          "lastSuccess": "2025-06-01T11:08:05+02:00", "lastError": "connection refused",
          "lastErrorAt": "2025-06-01T11:07:05+02:00", "stored": 5, "duplicate": 4, "conflict": 3,
          "expired": 2, "rejected": {"19 fields expected": 7}, "retimed": 1,
-         "clockOffsetSeconds": -3, "bytesToday": 1234},
+         "clockOffsetSeconds": -3, "bytesToday": 1234,
+         "nodes": {"Dach": {"stored": 5, "duplicate": 0, "conflict": 0, "expired": 0,
+                            "rejected": {}, "retimed": 0}}},
         {"id": "broker.example:1883", "kind": "mqtt", "lastSuccess": null, "lastError": null,
          "lastErrorAt": null, "stored": 0, "duplicate": 0, "conflict": 0, "expired": 0,
-         "rejected": {}, "retimed": 0, "clockOffsetSeconds": null, "bytesToday": 0},
+         "rejected": {}, "retimed": 0, "clockOffsetSeconds": null, "bytesToday": 0,
+         "nodes": {}},
     ]});
     for path in ["/sources", "/api/sources"] {
         let answer = api.get(path).await;

@@ -115,6 +115,7 @@ async fn a_batch_that_fails_in_its_middle_leaves_nothing() {
             tally: Tally::default(),
             bytes: 1,
             clock_offset: None,
+            node: None,
         }),
         rows,
     };

@@ -19,6 +19,7 @@ fn success(source: &str, t: i64) -> SourceUpdate {
         tally: Tally::default(),
         bytes: 100,
         clock_offset: None,
+        node: None,
     }
 }
 
@@ -78,6 +79,44 @@ pub(super) async fn a_source_is_accounted_for(fresh: &dyn RepoUnderTest) {
             rejected: rejected(&[("field count", 3), ("status", 5)]),
         }
     );
+}
+
+pub(super) async fn a_node_is_accounted_for_beneath_its_source(fresh: &dyn RepoUnderTest) {
+    let repo = fresh.open().await;
+    let of = |name: &str, rejected: u64| SourceUpdate {
+        tally: Tally {
+            duplicate: 1,
+            rejected: [("status".to_owned(), rejected)].into(),
+            ..Tally::default()
+        },
+        node: Some(node(name)),
+        ..success("a broker", 1000)
+    };
+    let row =
+        |name: &str, t| [Measurement { basis: Basis::Corrected, ..measurement(name, t, 12.0) }];
+    store(&*repo, &part(of("A", 2), row("A", 900))).await;
+    store(&*repo, &part(of("A", 3), row("A", 900))).await;
+    store(&*repo, &part(of("B", 4), row("B", 900))).await;
+    store(&*repo, &part(of("nobody", 5), [])).await;
+    store(&*repo, &part(SourceUpdate { source: SourceId::new("other"), ..of("A", 6) }, [])).await;
+
+    let tally = |stored, duplicate, rejected| Tally {
+        stored,
+        duplicate,
+        retimed: stored,
+        rejected: [("status".to_owned(), rejected)].into(),
+        ..Tally::default()
+    };
+    let sources = fresh.open().await.sources().await.unwrap();
+    let expected = BTreeMap::from([(node("A"), tally(1, 3, 5)), (node("B"), tally(1, 1, 4))]);
+    assert_eq!(sources[0].nodes, expected, "who is not known has no account");
+    assert_eq!(sources[0].tally, tally(2, 5, 14), "but the source counts it");
+    assert_eq!(sources[1].nodes, BTreeMap::from([(node("A"), tally(0, 1, 6))]));
+
+    repo.forget(&node("A")).await.unwrap();
+    let sources = repo.sources().await.unwrap();
+    assert_eq!(sources[0].nodes, BTreeMap::from([(node("B"), tally(1, 1, 4))]));
+    assert_eq!(sources[1].nodes, BTreeMap::new());
 }
 
 pub(super) async fn a_failure_leaves_the_last_success_in_place(fresh: &dyn RepoUnderTest) {

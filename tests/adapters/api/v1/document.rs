@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use isems_core::{
-    Basis, Field, NodeStatus, RepoError, Reported, Sample, SourceId, SourceKind, SourceSummary,
-    Tally,
+    Basis, Field, NodeId, NodeStatus, RepoError, Reported, Sample, SourceId, SourceKind,
+    SourceSummary, Tally,
 };
 use serde_json::{Map, Value};
 
@@ -35,6 +35,7 @@ fn everything() -> Arc<Stub> {
             last_success: Some(NOW),
             last_error: Some((NOW, "refused".to_owned())),
             clock_offset: Some(-3),
+            nodes: [(NodeId::new("Dach").unwrap(), tally.clone())].into(),
             tally,
             ..source("http://10.0.0.1/", SourceKind::Http)
         },

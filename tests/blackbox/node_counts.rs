@@ -1,0 +1,82 @@
+//! What is counted of each node: under `/sources`, and in the log.
+
+use serde_json::json;
+
+use crate::{
+    serve::{collector, source, subscribed},
+    support::{Broker, Isems, Message, Node, eventually},
+};
+
+fn line(node: &str, minute: usize) -> String {
+    let time = 1_760_000_000 + 61 * minute;
+    format!("{node};1;{time};fw;60;0;21;17;12.5;80;100;20;11.9;14.2;7;20;52.5;13.4;800\n")
+}
+
+fn message(node: &str, payload: &str) -> Message {
+    (format!("/isems/{node}/csvlog"), payload.to_owned())
+}
+
+/// Counts as `/sources` shows them.
+fn counts(stored: u64, duplicate: u64, rejected: &serde_json::Value) -> serde_json::Value {
+    json!({
+        "stored": stored, "duplicate": duplicate, "conflict": 0, "expired": 0,
+        "rejected": rejected, "retimed": 0,
+    })
+}
+
+#[test]
+fn each_node_at_a_broker_has_its_own_counts_and_the_log_names_those_that_are_odd() {
+    // Given two nodes, one of which sends what cannot be used
+    let broker = Broker::start();
+    let isems = collector(&broker, "5");
+    let serving = subscribed(&isems, &broker);
+    broker.publish(&[message("Gut", &line("Gut", 0)), message("Krank", &line("Krank", 0))]);
+    serving.wait_for_log("message");
+
+    broker.publish(&[
+        message("Gut", &[line("Gut", 0), line("Gut", 1)].concat()),
+        message("Krank", &line("Krank", 1).replace("12.5", "viel")),
+        message("Krank", "Unsinn"),
+        message("Krank", &line("Gut", 2)),
+        message("Niemand", "Unsinn"),
+    ]);
+
+    // Then each has its own counts, and the source has all
+    let expected = json!({
+        "Gut": counts(2, 1, &json!({})),
+        "Krank": counts(1, 0, &json!({"batteryVoltage": 1, "not a log": 1, "node mismatch": 1})),
+    });
+    let shown = eventually("the rejections in /sources", || {
+        let shown = source(&serving, &broker.source());
+        (shown["rejected"]["not a log"] == 2).then_some(shown)
+    });
+    assert_eq!(shown["nodes"], expected, "{shown}");
+    assert_eq!((&shown["stored"], &shown["duplicate"]), (&json!(3), &json!(1)), "{shown}");
+
+    let told = serving.stop().expect(0).stderr;
+    let named = "of these Krank: 1 rejected (batteryVoltage), 1 rejected (node mismatch), \
+                 1 rejected (not a log); Niemand: 1 rejected (not a log)";
+    assert!(told.contains(named), "{told}");
+
+    // And they are kept
+    let shown = source(&isems.serve(), &broker.source());
+    assert_eq!(shown["nodes"], expected, "{shown}");
+}
+
+#[test]
+fn the_nodes_of_one_log_have_their_own_counts() {
+    let log = [line("Eins", 0), line("Zwei", 0), line("Eins", 1)].concat();
+    let gateway = Node::with_log(log.as_str());
+    let isems = Isems::new().nodes([&gateway]);
+    isems.run(&["update-data"]).expect(0);
+    gateway.set_log([line("Zwei", 9), log].concat());
+
+    let serving = isems.serve();
+    serving.wait_for_log(
+        "1 stored, 3 known, by node Eins: 0 stored, 2 known; Zwei: 1 stored, 1 known",
+    );
+
+    let shown = source(&serving, &gateway.source());
+    let expected = json!({"Eins": counts(2, 2, &json!({})), "Zwei": counts(2, 1, &json!({}))});
+    assert_eq!(shown["nodes"], expected, "{shown}");
+}
