@@ -65,11 +65,12 @@ fn each_node_at_a_broker_has_its_own_counts_and_the_log_names_those_that_are_odd
 
 #[test]
 fn the_nodes_of_one_log_have_their_own_counts() {
-    let log = [line("Eins", 0), line("Zwei", 0), line("Eins", 1)].concat();
-    let gateway = Node::with_log(log.as_str());
+    let [one, two] = ["Eins", "Zwei"].map(|node| [0, 1].map(|minute| line(node, minute)));
+    let gateway = Node::with_log([&one[0], &two[0], &one[1]].map(String::as_str).concat());
     let isems = Isems::new().nodes([&gateway]);
     isems.run(&["update-data"]).expect(0);
-    gateway.set_log([line("Zwei", 9), log].concat());
+    // Another beginning: all of it is looked at again.
+    gateway.set_log([&two[0], &one[0], &one[1], &two[1]].map(String::as_str).concat());
 
     let serving = isems.serve();
     serving.wait_for_log(

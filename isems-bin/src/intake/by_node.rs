@@ -77,7 +77,7 @@ mod tests {
     fn rejecting(nodes: usize) -> BTreeMap<NodeId, Tally> {
         let rejected = |count: usize| [("status".to_owned(), count as u64)].into();
         let node = |i: usize| {
-            let tally = Tally { stored: 1, rejected: rejected(i), ..Tally::default() };
+            let tally = Tally { stored: 1, rejected: rejected(i + 1), ..Tally::default() };
             (NodeId::new(&format!("N{i:05}")).unwrap(), tally)
         };
         (0..nodes).map(node).collect()
@@ -92,7 +92,8 @@ mod tests {
         odd.add(&rejecting(2));
         assert_eq!(
             odd.in_words(),
-            ", of these N00001: 2 rejected (status); N00002: 2 rejected (status); Uhr: 1 re-timed"
+            ", of these N00001: 4 rejected (status); N00002: 3 rejected (status); \
+             N00000: 2 rejected (status); Uhr: 1 re-timed"
         );
     }
 
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(several(&rejecting(1)), "");
         assert_eq!(
             several(&rejecting(2)),
-            ", by node N00000: 1 stored, 0 rejected (status); N00001: 1 stored, 1 rejected (status)"
+            ", by node N00000: 1 stored, 1 rejected (status); N00001: 1 stored, 2 rejected (status)"
         );
     }
 }

@@ -20,7 +20,7 @@ both_protocols! {
         assert!(delivery.payload == payload, "the payload was changed");
         assert_eq!(delivery.topic.as_deref(), Some("/isems/Käthe/csvlog"));
         assert_eq!(delivery.format, Format::CsvLog);
-        assert_eq!(delivery.node, None);
+        assert_eq!(delivery.node.as_deref(), Some("Käthe"));
         assert_eq!(delivery.framing, Framing::Whole);
         assert_eq!(delivery.kind, SourceKind::Mqtt);
         let source = format!("mqtt://127.0.0.1:{}", broker.port());
