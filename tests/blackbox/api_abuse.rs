@@ -161,12 +161,10 @@ fn clients_that_read_nothing_do_not_delay_others() {
     let normal = &Siege::get().normal;
     assert!(normal.len() > 20, "{normal:?}");
     assert!(normal.iter().all(|(_, _, status)| *status == 200), "{normal:?}");
-    // Their answers are made first; that is work.
-    let later = normal.iter().filter(|(when, _, _)| when.as_secs() >= 10);
-    let mut times: Vec<Duration> = later.map(|(_, took, _)| *took).collect();
+    let mut times: Vec<Duration> = normal.iter().map(|(_, took, _)| *took).collect();
     times.sort_unstable();
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    assert!(median < HARDLY_NOTICEABLE && worst < 10 * HARDLY_NOTICEABLE, "{times:?}");
+    assert!(median < HARDLY_NOTICEABLE && worst < Duration::from_secs(3), "{times:?}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     body::Held,
+    client::Client,
     connections::{Answering, Place},
     guarded_io::GuardedIo,
     service::Service,
@@ -32,7 +33,8 @@ use super::{
 type Answer = Response<Held<Arc<Answering>>>;
 
 /// Answers the requests of a connection until it ends, `place` must be given
-/// up, or, once `draining`, the answer under way is written.
+/// up, others wait for what its client does not take, or, once `draining`, the
+/// answer under way is written.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
@@ -43,15 +45,16 @@ pub(super) async fn serve(
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let limits = service.limits();
-    let io = GuardedIo::new(stream, limits);
+    let client = Arc::new(Client::default());
+    let io = GuardedIo::new(stream, Arc::clone(&client), limits);
     let unread = io.unread();
     let answer = |mut request: Request<Incoming>| {
         let busy = place.answering();
-        let (service, unread) = (&service, &unread);
+        let (service, unread, client) = (&service, &unread, &client);
         async move {
             let start = Instant::now();
             let rest = !discard_body(&mut request, service.limits()).await;
-            let mut response = service.answer(&request).await;
+            let mut response = service.answer(&request, client).await;
             if rest {
                 unread.store(true, Ordering::Relaxed);
                 let close = HeaderValue::from_static("close");
@@ -87,6 +90,10 @@ pub(super) async fn serve(
             }
             () = place.ended().cancelled() => {
                 tracing::debug!(%peer, "dropped an idle API connection");
+                return;
+            }
+            () = client.given_up().cancelled() => {
+                tracing::debug!(%peer, "dropped an API connection that takes nothing while others wait");
                 return;
             }
             () = draining.cancelled(), if !asked_to_end => {

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::settings::ApiLimits;
+use super::{client::Client, settings::ApiLimits};
 
 /// A stream whose peer must read: waiting for it uses up credit, bytes taken
 /// give some back, and without credit the connection ends.
@@ -26,6 +26,7 @@ use super::settings::ApiLimits;
 /// reset the connection, and the answer would be lost on its way.
 pub(super) struct GuardedIo<T> {
     inner: T,
+    client: Arc<Client>,
     credit: Duration,
     most_credit: Duration,
     per_byte: Duration,
@@ -50,9 +51,10 @@ impl Linger {
 }
 
 impl<T> GuardedIo<T> {
-    pub(super) fn new(inner: T, limits: &ApiLimits) -> Self {
+    pub(super) fn new(inner: T, client: Arc<Client>, limits: &ApiLimits) -> Self {
         Self {
             inner,
+            client,
             credit: limits.write_stall,
             most_credit: limits.write_stall,
             per_byte: Duration::from_secs(1) / limits.slowest_reader.max(1),
@@ -76,6 +78,7 @@ impl<T> GuardedIo<T> {
         if let Poll::Ready(result) = written {
             if let Some(blocked) = self.blocked.take() {
                 self.credit = self.credit.saturating_sub(blocked.since.elapsed());
+                self.client.goes_on();
             }
             let bytes = result.as_ref().copied().unwrap_or(0);
             let earned = self.per_byte.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -85,6 +88,7 @@ impl<T> GuardedIo<T> {
         let credit = self.credit;
         let blocked = self.blocked.get_or_insert_with(|| {
             let since = Instant::now();
+            self.client.stalls(since);
             let end = Box::pin(sleep_until(since + credit));
             Blocked { since, end }
         });
@@ -179,7 +183,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_stops_is_given_up_when_its_credit_is_used_up() {
         let (ours, _theirs) = duplex(1024);
-        let mut io = GuardedIo::new(ours, &limits());
+        let mut io = GuardedIo::new(ours, Arc::default(), &limits());
         let start = Instant::now();
         let error = bounded(io.write_all(&[0; 4096])).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -189,7 +193,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_below_the_slowest_rate_is_given_up_though_it_never_stops() {
         let (ours, mut theirs) = duplex(64);
-        let mut io = GuardedIo::new(ours, &limits());
+        let mut io = GuardedIo::new(ours, Arc::default(), &limits());
         let reader = tokio::spawn(async move {
             while theirs.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -204,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_at_the_slowest_rate_gets_everything_however_long_it_takes() {
         let (ours, mut theirs) = duplex(2048);
-        let mut io = GuardedIo::new(ours, &limits());
+        let mut io = GuardedIo::new(ours, Arc::default(), &limits());
         let reader = tokio::spawn(async move {
             let (mut all, mut buf) = (0, [0; 2048]);
             while let Ok(read @ 1..) = theirs.read(&mut buf).await {
@@ -221,7 +225,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_not_read_of_a_request_is_taken_in_at_the_end_but_not_for_ever() {
         let (ours, mut theirs) = duplex(1024);
-        let mut io = GuardedIo::new(ours, &limits());
+        let mut io = GuardedIo::new(ours, Arc::default(), &limits());
         io.unread().store(true, Ordering::Relaxed);
         let client = tokio::spawn(async move {
             theirs.write_all(&vec![0; 64 * 1024]).await.unwrap();

@@ -45,6 +45,9 @@ pub enum ApiError {
 /// How long to wait when the system has nothing left for a new connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The same when an old one was just dropped for it, and only has to be closed.
+const SHORT_PAUSE: Duration = Duration::from_millis(10);
+
 /// The API, listening but not yet answering.
 pub struct ApiServer {
     listener: TcpListener,
@@ -125,9 +128,10 @@ impl ApiServer {
                         if failing.begins() {
                             tracing::warn!(%error, "the API cannot accept a connection; it tries again");
                         }
-                        connections.end_longest_idle();
+                        let is_one_dropped = connections.end_longest_idle();
+                        let pause = if is_one_dropped { SHORT_PAUSE } else { PAUSE };
                         tokio::select! {
-                            () = sleep(PAUSE) => {}
+                            () = sleep(pause) => {}
                             () = shutdown.cancelled() => break,
                         }
                     }

@@ -11,6 +11,7 @@ use super::{
     app_files::AppFiles,
     assets,
     body::{self, Body},
+    client::Client,
     episode::Episode,
     respond::{self, Problem},
     route::Route,
@@ -64,13 +65,21 @@ impl Service {
     }
 
     /// The answer to a request whose body does not matter.
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+    pub(super) async fn answer<B>(
+        &self,
+        request: &Request<B>,
+        client: &Arc<Client>,
+    ) -> Response<Body> {
         let (method, uri) = (request.method(), request.uri());
         let route = Route::of(uri.path(), uri.query());
         let headers = request.headers();
         let mut response = match (&route, method) {
-            (Route::V1(target), _) => self.v1.answer(target.as_ref(), method, uri, headers).await,
-            (_, &Method::GET | &Method::HEAD) => self.read(&route, uri.path(), headers).await,
+            (Route::V1(target), _) => {
+                self.v1.answer(target.as_ref(), method, uri, headers, client).await
+            }
+            (_, &Method::GET | &Method::HEAD) => {
+                self.read(&route, uri.path(), headers, client).await
+            }
             (_, &Method::OPTIONS) if self.knows(&route, uri.path()) => respond::options(),
             _ if self.knows(&route, uri.path()) => Problem::Method.response(headers),
             _ => Problem::NotFound.response(headers),
@@ -97,9 +106,15 @@ impl Service {
         }
     }
 
-    async fn read(&self, route: &Route, path: &str, headers: &HeaderMap) -> Response<Body> {
+    async fn read(
+        &self,
+        route: &Route,
+        path: &str,
+        headers: &HeaderMap,
+        client: &Arc<Client>,
+    ) -> Response<Body> {
         let read = match route {
-            Route::Latest(_) | Route::Recent(_) | Route::Sources => self.json(route).await,
+            Route::Latest(_) | Route::Recent(_) | Route::Sources => self.json(route, client).await,
             Route::Health => return respond::plain("ok"),
             Route::Ready => match self.v1.readiness().await {
                 Ok(()) => return respond::plain("ready"),
@@ -122,10 +137,10 @@ impl Service {
     }
 
     /// The JSON of a route, within the time that a request may take.
-    async fn json(&self, route: &Route) -> Result<Bytes, Problem> {
+    async fn json(&self, route: &Route, client: &Arc<Client>) -> Result<Bytes, Problem> {
         let in_turn = async {
             let json = self.encoded(route).await?;
-            let room = self.turns.room(json.len()).await?;
+            let room = self.turns.room(json.len(), client).await?;
             Ok(body::holding(json, room))
         };
         self.turns.read(in_turn).await

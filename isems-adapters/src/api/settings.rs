@@ -70,7 +70,8 @@ pub struct ApiLimits {
     /// Requests that read measurements at once; others wait for their turn.
     pub concurrent_reads: usize,
     /// Bytes of measurements on their way to all clients together; an answer
-    /// for which there is no room waits, at most `request_time`.
+    /// for which there is no room waits, at most `request_time`. Meanwhile those
+    /// go that have taken nothing of theirs for a second, longest first.
     pub answer_bytes: usize,
     /// Clients that may follow events at once; more are answered with `503`.
     pub event_clients: usize,
@@ -80,8 +81,8 @@ pub struct ApiLimits {
     /// How long a client that follows events may hear nothing before it gets a
     /// sign of life.
     pub event_heartbeat: Duration,
-    /// Exports under way at once; others wait for their turn, at most
-    /// `request_time`.
+    /// Exports under way at once; others wait for their turn in the same
+    /// manner.
     pub exports: usize,
     /// How long answers that are under way may take when the server stops.
     pub drain_time: Duration,

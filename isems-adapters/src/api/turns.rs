@@ -2,30 +2,30 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 
-use super::{episode::Episode, respond::Problem, settings::ApiLimits};
+use super::{
+    client::Client,
+    episode::Episode,
+    respond::Problem,
+    scarce::{Scarce, Share},
+    settings::ApiLimits,
+};
 
 /// What all requests share, so that together they stay within the limits.
 pub(super) struct Turns {
     request_time: Duration,
-    most_room: u32,
     reads: Semaphore,
-    room: Arc<Semaphore>,
+    room: Scarce,
     overload: Episode,
 }
 
 impl Turns {
     pub(super) fn new(limits: &ApiLimits) -> Self {
-        let most_room = room_of(limits.answer_bytes);
         Self {
             request_time: limits.request_time,
-            most_room,
             reads: Semaphore::new(limits.concurrent_reads.max(1)),
-            room: Arc::new(Semaphore::new(most_room as usize)),
+            room: Scarce::new(limits.answer_bytes),
             overload: Episode::default(),
         }
     }
@@ -37,7 +37,7 @@ impl Turns {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let in_turn = async {
-            // Neither semaphore is ever closed.
+            // The semaphore is never closed.
             let _turn = self.reads.acquire().await.map_err(|_| Problem::Broken)?;
             work.await
         };
@@ -62,15 +62,7 @@ impl Turns {
     }
 
     /// Room for so many bytes on their way to a client, once there is some.
-    pub(super) async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.most_room);
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
-        room.map_err(|_| Problem::Broken)
+    pub(super) async fn room(&self, bytes: usize, client: &Arc<Client>) -> Result<Share, Problem> {
+        self.room.share(bytes, client).await
     }
-}
-
-/// Room in bytes as a semaphore can count it.
-fn room_of(bytes: usize) -> u32 {
-    const MOST: u32 = 1 << 28; // Fits `Semaphore::MAX_PERMITS` on 32-bit machines.
-    u32::try_from(bytes).unwrap_or(MOST).clamp(1, MOST)
 }

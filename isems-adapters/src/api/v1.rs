@@ -26,6 +26,7 @@ use self::{events::Events, export::Exports, params::Parameters, problem::Fault};
 use super::{
     accept,
     body::{self, Body},
+    client::Client,
     episode::Episode,
     etag, gzip,
     respond::{self, Problem},
@@ -102,10 +103,11 @@ impl V1 {
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
+        client: &Arc<Client>,
     ) -> Response<Body> {
         let answer = match (target, method) {
             (Some(target), &Method::GET | &Method::HEAD) => {
-                self.read(target, method, uri.query(), headers).await
+                self.read(target, method, uri.query(), headers, client).await
             }
             (Some(_), &Method::OPTIONS) => Ok(respond::options()),
             (Some(_), _) => Err(Problem::Method.into()),
@@ -120,29 +122,31 @@ impl V1 {
         method: &Method,
         query: Option<&str>,
         headers: &HeaderMap,
+        client: &Arc<Client>,
     ) -> Result<Response<Body>, Fault> {
         let parameters = Parameters::of(query, target.parameters())?;
         let now = self.clock.now();
         match target {
-            Target::Nodes => self.whole(headers, self.nodes(&parameters, now)).await,
-            Target::Node(id) => self.whole(headers, self.node(id.as_deref(), now)).await,
+            Target::Nodes => self.whole(headers, client, self.nodes(&parameters, now)).await,
+            Target::Node(id) => self.whole(headers, client, self.node(id.as_deref(), now)).await,
             Target::History(id) => {
-                self.whole(headers, self.history(id.as_deref(), &parameters, now)).await
+                self.whole(headers, client, self.history(id.as_deref(), &parameters, now)).await
             }
             Target::Export(id, format) => {
                 let node = named(id.as_deref())?;
                 let range = history::range(&parameters)?;
-                self.exports.answer(node, range, *format, accept::takes_gzip(headers)).await
+                let gzip = accept::takes_gzip(headers);
+                self.exports.answer(node, range, *format, gzip, client).await
             }
-            Target::Latest => self.whole(headers, self.latest(&parameters, now)).await,
-            Target::Sources => self.whole(headers, self.sources(now)).await,
+            Target::Latest => self.whole(headers, client, self.latest(&parameters, now)).await,
+            Target::Sources => self.whole(headers, client, self.sources(now)).await,
             Target::Events => {
                 let follow = method == Method::GET && accept::follows_events(headers);
                 self.events.answer(headers, follow).await
             }
             Target::OpenApi => {
                 let text = OPENAPI.replace(VERSION, env!("CARGO_PKG_VERSION"));
-                self.whole(headers, async { Ok(text.into_bytes()) }).await
+                self.whole(headers, client, async { Ok(text.into_bytes()) }).await
             }
         }
     }
@@ -151,6 +155,7 @@ impl V1 {
     async fn whole(
         &self,
         headers: &HeaderMap,
+        client: &Arc<Client>,
         make: impl Future<Output = Result<Vec<u8>, Fault>>,
     ) -> Result<Response<Body>, Fault> {
         let packed = async {
@@ -159,7 +164,7 @@ impl V1 {
             let tag = etag::of_coding(&etag::of_body(&json), small.is_some());
             let gzip = small.is_some();
             let bytes = small.unwrap_or(json);
-            let room = self.turns.room(bytes.len()).await?;
+            let room = self.turns.room(bytes.len(), client).await?;
             Ok::<_, Fault>(Packed { bytes: body::holding(bytes, room), tag, gzip })
         };
         let Packed { bytes, tag, gzip } = self.turns.read(packed).await?;

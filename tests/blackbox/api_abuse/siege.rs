@@ -32,7 +32,7 @@ pub(super) struct Siege {
 }
 
 /// Clients that ask for more than a megabyte and read nothing.
-const READERS: usize = 12;
+const READERS: usize = 60;
 
 /// Clients that ask for years of hours, in few buckets and in many.
 const HISTORIANS: usize = 8;

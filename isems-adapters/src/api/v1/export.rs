@@ -14,15 +14,16 @@ use hyper::{
 use isems_core::{HistoryRange, MeasurementReader, NodeId, Pages, StoredMeasurement};
 use jiff::tz::TimeZone;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) use self::format::Format;
 use self::format::Writer;
 use super::problem::Fault;
 use crate::api::{
     body::Body,
+    client::Client,
     episode::Episode,
     respond::{self, Problem},
+    scarce::{Scarce, Share},
     settings::ApiLimits,
     turns::Turns,
 };
@@ -32,7 +33,7 @@ pub(super) struct Exports {
     reader: Arc<dyn MeasurementReader>,
     zone: TimeZone,
     turns: Arc<Turns>,
-    places: Arc<Semaphore>,
+    places: Scarce,
     trouble: Arc<Episode>,
 }
 
@@ -47,7 +48,7 @@ impl Exports {
             reader: Arc::clone(reader),
             zone: zone.clone(),
             turns: Arc::clone(turns),
-            places: Arc::new(Semaphore::new(limits.exports.max(1))),
+            places: Scarce::new(limits.exports),
             trouble: Arc::default(),
         }
     }
@@ -60,9 +61,9 @@ impl Exports {
         range: HistoryRange,
         format: Format,
         gzip: bool,
+        client: &Arc<Client>,
     ) -> Result<Response<Body>, Fault> {
-        let place = Arc::clone(&self.places).acquire_owned();
-        let place = self.turns.within(place).await?.map_err(|_| Problem::Broken)?;
+        let place = self.turns.within(self.places.share(1, client)).await??;
         let name = file_name(&node, format);
         let mut export = Export {
             reader: Arc::clone(&self.reader),
@@ -104,7 +105,7 @@ struct Export {
     pages: Pages,
     /// The first page, read ahead.
     first: Option<Page>,
-    _place: OwnedSemaphorePermit,
+    _place: Share,
 }
 
 impl Export {
