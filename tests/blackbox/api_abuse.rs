@@ -144,8 +144,8 @@ fn a_request_body_without_end_is_not_taken() {
 #[test]
 fn slow_readers_are_cut_off() {
     let time = Siege::get().taken_by_readers;
-    // Twenty seconds of patience, after the answers were made.
-    assert!((20..58).contains(&time.as_secs()), "{time:?}");
+    // Twenty seconds of patience with the last of them, after the answers were made.
+    assert!((20..98).contains(&time.as_secs()), "{time:?}");
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod commands;
 mod config;
 mod demo;
 #[cfg(target_os = "linux")]
+mod exports;
+#[cfg(target_os = "linux")]
 mod faults;
 #[cfg(target_os = "linux")]
 mod flood;

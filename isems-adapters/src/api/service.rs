@@ -17,7 +17,7 @@ use super::{
     route::Route,
     settings::{ApiLimits, ApiSettings},
     sources_view,
-    turns::Turns,
+    turns::{Kind, Turns},
     v1::V1,
     view,
 };
@@ -138,12 +138,16 @@ impl Service {
 
     /// The JSON of a route, within the time that a request may take.
     async fn json(&self, route: &Route, client: &Arc<Client>) -> Result<Bytes, Problem> {
+        let kind = match route {
+            Route::Recent(_) => Kind::Past,
+            _ => Kind::Present,
+        };
         let in_turn = async {
             let json = self.encoded(route).await?;
-            let room = self.turns.room(json.len(), client).await?;
+            let room = self.turns.room(kind, json.len(), client).await?;
             Ok(body::holding(json, room))
         };
-        self.turns.read(in_turn).await
+        self.turns.read(kind, in_turn).await
     }
 
     async fn encoded(&self, route: &Route) -> Result<Vec<u8>, Problem> {

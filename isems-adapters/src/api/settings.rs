@@ -67,11 +67,13 @@ pub struct ApiLimits {
     pub write_stall: Duration,
     /// Bytes per second that a reader must take at least.
     pub slowest_reader: u32,
-    /// Requests that read measurements at once; others wait for their turn.
+    /// Requests that read measurements at once; others wait for their turn. Half
+    /// of the turns are for histories, half for everything else.
     pub concurrent_reads: usize,
-    /// Bytes of measurements on their way to all clients together; an answer
-    /// for which there is no room waits, at most `request_time`. Meanwhile those
-    /// go that have taken nothing of theirs for a second, longest first.
+    /// Bytes of measurements on their way to all clients together, three quarters
+    /// of them for histories; an answer for which there is no room waits, at most
+    /// `request_time`. Meanwhile those go that have taken nothing of theirs for a
+    /// second, longest first.
     pub answer_bytes: usize,
     /// Clients that may follow events at once; more are answered with `503`.
     pub event_clients: usize,

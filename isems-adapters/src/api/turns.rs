@@ -15,18 +15,48 @@ use super::{
 /// What all requests share, so that together they stay within the limits.
 pub(super) struct Turns {
     request_time: Duration,
+    present: Queue,
+    past: Queue,
+    overload: Episode,
+}
+
+/// What a request asks for. Each kind has turns and room of its own: many long
+/// answers never hold up a short one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// How things are now: some bytes of each node.
+    Present,
+    /// The history of a node: a megabyte or more.
+    Past,
+}
+
+struct Queue {
     reads: Semaphore,
     room: Scarce,
-    overload: Episode,
+}
+
+impl Queue {
+    fn new(reads: usize, room: usize) -> Self {
+        Self { reads: Semaphore::new(reads.max(1)), room: Scarce::new(room) }
+    }
 }
 
 impl Turns {
     pub(super) fn new(limits: &ApiLimits) -> Self {
+        let (reads, room) = (limits.concurrent_reads, limits.answer_bytes);
+        let (for_present, room_for_present) = (reads / 2, room / 4);
         Self {
             request_time: limits.request_time,
-            reads: Semaphore::new(limits.concurrent_reads.max(1)),
-            room: Scarce::new(limits.answer_bytes),
+            present: Queue::new(for_present, room_for_present),
+            past: Queue::new(reads - for_present, room - room_for_present),
             overload: Episode::default(),
+        }
+    }
+
+    fn queue(&self, kind: Kind) -> &Queue {
+        match kind {
+            Kind::Present => &self.present,
+            Kind::Past => &self.past,
         }
     }
 
@@ -34,11 +64,13 @@ impl Turns {
     /// take, waiting included.
     pub(super) async fn read<T, E: From<Problem>>(
         &self,
+        kind: Kind,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let in_turn = async {
             // The semaphore is never closed.
-            let _turn = self.reads.acquire().await.map_err(|_| Problem::Broken)?;
+            let turn = self.queue(kind).reads.acquire().await;
+            let _turn = turn.map_err(|_| Problem::Broken)?;
             work.await
         };
         self.within(in_turn).await?
@@ -62,7 +94,12 @@ impl Turns {
     }
 
     /// Room for so many bytes on their way to a client, once there is some.
-    pub(super) async fn room(&self, bytes: usize, client: &Arc<Client>) -> Result<Share, Problem> {
-        self.room.share(bytes, client).await
+    pub(super) async fn room(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        client: &Arc<Client>,
+    ) -> Result<Share, Problem> {
+        self.queue(kind).room.share(bytes, client).await
     }
 }

@@ -32,7 +32,7 @@ use super::{
     respond::{self, Problem},
     settings::ApiSettings,
     sources_view,
-    turns::Turns,
+    turns::{Kind, Turns},
     view,
 };
 
@@ -93,7 +93,7 @@ impl V1 {
     /// Whether the repository can be read.
     pub(super) async fn readiness(&self) -> Result<(), Problem> {
         let sources = async { self.trouble.sources.told(self.reader.sources().await) };
-        self.turns.read(sources).await.map(drop)
+        self.turns.read(Kind::Present, sources).await.map(drop)
     }
 
     /// The answer for a target; `None`: there is no such thing.
@@ -127,10 +127,20 @@ impl V1 {
         let parameters = Parameters::of(query, target.parameters())?;
         let now = self.clock.now();
         match target {
-            Target::Nodes => self.whole(headers, client, self.nodes(&parameters, now)).await,
-            Target::Node(id) => self.whole(headers, client, self.node(id.as_deref(), now)).await,
+            Target::Nodes => {
+                self.whole(headers, client, Kind::Present, self.nodes(&parameters, now)).await
+            }
+            Target::Node(id) => {
+                self.whole(headers, client, Kind::Present, self.node(id.as_deref(), now)).await
+            }
             Target::History(id) => {
-                self.whole(headers, client, self.history(id.as_deref(), &parameters, now)).await
+                self.whole(
+                    headers,
+                    client,
+                    Kind::Past,
+                    self.history(id.as_deref(), &parameters, now),
+                )
+                .await
             }
             Target::Export(id, format) => {
                 let node = named(id.as_deref())?;
@@ -138,15 +148,17 @@ impl V1 {
                 let gzip = accept::takes_gzip(headers);
                 self.exports.answer(node, range, *format, gzip, client).await
             }
-            Target::Latest => self.whole(headers, client, self.latest(&parameters, now)).await,
-            Target::Sources => self.whole(headers, client, self.sources(now)).await,
+            Target::Latest => {
+                self.whole(headers, client, Kind::Present, self.latest(&parameters, now)).await
+            }
+            Target::Sources => self.whole(headers, client, Kind::Present, self.sources(now)).await,
             Target::Events => {
                 let follow = method == Method::GET && accept::follows_events(headers);
                 self.events.answer(headers, follow).await
             }
             Target::OpenApi => {
                 let text = OPENAPI.replace(VERSION, env!("CARGO_PKG_VERSION"));
-                self.whole(headers, client, async { Ok(text.into_bytes()) }).await
+                self.whole(headers, client, Kind::Present, async { Ok(text.into_bytes()) }).await
             }
         }
     }
@@ -156,6 +168,7 @@ impl V1 {
         &self,
         headers: &HeaderMap,
         client: &Arc<Client>,
+        kind: Kind,
         make: impl Future<Output = Result<Vec<u8>, Fault>>,
     ) -> Result<Response<Body>, Fault> {
         let packed = async {
@@ -164,10 +177,10 @@ impl V1 {
             let tag = etag::of_coding(&etag::of_body(&json), small.is_some());
             let gzip = small.is_some();
             let bytes = small.unwrap_or(json);
-            let room = self.turns.room(bytes.len(), client).await?;
+            let room = self.turns.room(kind, bytes.len(), client).await?;
             Ok::<_, Fault>(Packed { bytes: body::holding(bytes, room), tag, gzip })
         };
-        let Packed { bytes, tag, gzip } = self.turns.read(packed).await?;
+        let Packed { bytes, tag, gzip } = self.turns.read(kind, packed).await?;
         let has = etag::client_has(headers, &tag);
         let mut response = respond::with_type("application/json", body::full(bytes));
         if let Ok(tag) = HeaderValue::try_from(tag) {

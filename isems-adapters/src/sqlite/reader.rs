@@ -7,7 +7,7 @@ use isems_core::{
     Bucket, HOUR, HistoryRange, MeasurementReader, NodeId, Pages, RepoError, SourceSummary,
     StoredMeasurement, Timestamp,
 };
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
 use super::{
@@ -97,21 +97,20 @@ impl SqliteReader {
         range: HistoryRange,
         limit: usize,
     ) -> Result<Vec<StoredMeasurement>, sqlx::Error> {
-        let rows = sqlx::query(HISTORY)
+        sqlx::query(HISTORY)
             .bind(node.as_str())
             .bind(range.from.map_or(i64::MIN, Timestamp::as_unix))
             .bind(range.until.map_or(i64::MAX, Timestamp::as_unix))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&*self.pool().await)
-            .await?;
-        rows.iter()
-            .map(|found| {
+            // One by one: a row as the driver has it takes ten times the room.
+            .try_map(|found: SqliteRow| {
                 Ok(StoredMeasurement {
                     id: found.try_get(0)?,
-                    measurement: row::measurement(found, 1, node.clone())?,
+                    measurement: row::measurement(&found, 1, node.clone())?,
                 })
             })
-            .collect()
+            .fetch_all(&*self.pool().await)
+            .await
     }
 
     fn failed(&self, error: sqlx::Error) -> RepoError {

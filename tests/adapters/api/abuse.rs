@@ -186,12 +186,8 @@ async fn who_does_not_take_an_answer_is_cut_off_and_the_place_is_free() {
 
 #[tokio::test]
 async fn who_waits_for_the_rest_of_an_answer_is_not_idle() {
-    let rows = (0..1_000).map(|i| {
-        let mut row = row(i, "a", i);
-        row.measurement.sample.firmware = "x".repeat(20_000);
-        row
-    });
-    let api = start_limited(&Stub::of(rows.collect()), |limits| limits.connections = 1).await;
+    let stub = one_node_with_a_long_history();
+    let api = start_limited(&stub, |limits| limits.connections = 1).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut slow = socket.connect(api.address).await.unwrap();
@@ -220,7 +216,7 @@ async fn an_answer_that_is_not_ready_in_time_is_given_up() {
 async fn only_so_many_requests_read_at_once_and_the_others_get_their_turn() {
     let stub = one_node();
     stub.hold_up();
-    let api = start_limited(&stub, |limits| limits.concurrent_reads = 2).await;
+    let api = start_limited(&stub, |limits| limits.concurrent_reads = 4).await;
     let begun = || stub.begun.load(std::sync::atomic::Ordering::SeqCst);
     let requests = async {
         let one = || api.get("/measurements/latest");
@@ -239,6 +235,27 @@ async fn only_so_many_requests_read_at_once_and_the_others_get_their_turn() {
 }
 
 #[tokio::test]
+async fn histories_that_wait_for_their_turn_do_not_hold_up_what_is_short() {
+    let stub = one_node();
+    stub.hold_up();
+    let api = start_limited(&stub, |limits| limits.concurrent_reads = 4).await;
+    let begun = || stub.begun.load(std::sync::atomic::Ordering::SeqCst);
+    let history = || api.get("/measurements/a/latest");
+    let histories = async { tokio::join!(history(), history(), history(), history()) };
+    let short = async {
+        until("two read", || async { begun() == 2 }).await;
+        let latest = api.get("/measurements/latest");
+        let let_on = async {
+            until("the short one reads beside them", || async { begun() == 3 }).await;
+            stub.gate.add_permits(5);
+        };
+        tokio::join!(latest, let_on).0.status
+    };
+    let (_, status) = tokio::join!(histories, short);
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
 async fn an_answer_waits_for_room_while_others_are_on_their_way() {
     // Each answer is larger than all the room, and still they get through.
     let rows = (0..500).map(|i| row(i, "a", i)).collect();
@@ -246,4 +263,49 @@ async fn an_answer_waits_for_room_while_others_are_on_their_way() {
     let one = || api.get("/measurements/a/latest");
     let (a, b, c) = tokio::join!(one(), one(), one());
     assert_eq!([a, b, c].map(|answer| answer.measurements().len()), [500; 3]);
+}
+
+/// A client that asks for a history of megabytes and has read only its head.
+async fn asks_and_reads_nothing(api: &Api, target: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(api.address).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.read_exact(&mut [0; 16]).await.unwrap();
+    stream
+}
+
+/// A node whose history is larger than what the system holds for a connection.
+fn one_node_with_a_long_history() -> Arc<Stub> {
+    let rows = (0..1_000).map(|i| {
+        let mut row = row(i, "a", i);
+        row.measurement.sample.firmware = "x".repeat(20_000);
+        row
+    });
+    Stub::of(rows.collect())
+}
+
+#[tokio::test]
+async fn who_reads_nothing_of_an_answer_goes_for_one_that_waits_for_its_room() {
+    // Room for one answer; patience for much longer than the test.
+    let stub = one_node_with_a_long_history();
+    let api = start_limited(&stub, |limits| limits.answer_bytes = 1000).await;
+    let mut slow = asks_and_reads_nothing(&api, "/measurements/a/latest").await;
+
+    assert_eq!(api.get("/measurements/a/latest").await.measurements().len(), 1_000);
+
+    assert!(read_all(&mut slow).await.len() < 20_000_000, "it was cut off");
+}
+
+#[tokio::test]
+async fn who_reads_nothing_of_an_export_goes_for_one_that_waits_for_its_place() {
+    let stub = one_node_with_a_long_history();
+    let api = start_limited(&stub, |limits| limits.exports = 1).await;
+    let export = "/api/v1/nodes/a/export.csv";
+    let mut slow = asks_and_reads_nothing(&api, export).await;
+
+    assert_eq!(api.get(export).await.unchunked().iter().filter(|b| **b == b'\n').count(), 1_001);
+
+    assert!(!read_all(&mut slow).await.ends_with(b"0\r\n\r\n"), "it was cut off");
 }

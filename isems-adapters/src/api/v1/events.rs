@@ -28,7 +28,7 @@ use crate::api::{
     episode::Episode,
     respond::{self, Problem},
     settings::ApiSettings,
-    turns::Turns,
+    turns::{Kind, Turns},
 };
 
 /// So many rounds of news may wait for a client; it is cut off beyond.
@@ -136,7 +136,9 @@ impl Shared {
 
     /// The newest measurement of each node.
     async fn look(&self) -> Result<Vec<StoredMeasurement>, Problem> {
-        self.turns.read(async { self.trouble.told(self.reader.latest(None).await) }).await
+        self.turns
+            .read(Kind::Present, async { self.trouble.told(self.reader.latest(None).await) })
+            .await
     }
 
     /// Sees to it that somebody watches, beginning with what is `known` now.

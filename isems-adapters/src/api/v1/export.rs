@@ -25,7 +25,7 @@ use crate::api::{
     respond::{self, Problem},
     scarce::{Scarce, Share},
     settings::ApiLimits,
-    turns::Turns,
+    turns::{Kind, Turns},
 };
 
 /// Where exports are made, a few at a time.
@@ -111,12 +111,12 @@ struct Export {
 impl Export {
     async fn page(&mut self) -> Result<Page, Problem> {
         let Self { reader, turns, trouble, node, pages, .. } = self;
-        turns.read(async { trouble.told(pages.next(&**reader, node).await) }).await
+        turns.read(Kind::Past, async { trouble.told(pages.next(&**reader, node).await) }).await
     }
 
     async fn is_known(&self) -> Result<bool, Problem> {
         let any = self.reader.history(&self.node, HistoryRange::ALL, 1);
-        let any = self.turns.read(async { self.trouble.told(any.await) }).await?;
+        let any = self.turns.read(Kind::Past, async { self.trouble.told(any.await) }).await?;
         Ok(!any.is_empty())
     }
 
