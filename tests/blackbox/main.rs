@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod api_abuse;
+mod api_v1;
 mod broker;
 #[cfg(unix)]
 mod broker_away;

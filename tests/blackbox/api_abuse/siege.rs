@@ -130,9 +130,9 @@ fn with_news(count: usize) -> Vec<u8> {
 
 fn ask_much_and_read_nothing(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
-    // More than the buffers of the system hold.
+    // Seven megabytes: more than the buffers of the system hold.
     let requests =
-        "GET /measurements/Elektra-Dach/latest HTTP/1.1\r\nHost: isems\r\n\r\n".repeat(4);
+        "GET /measurements/Elektra-Dach/latest HTTP/1.1\r\nHost: isems\r\n\r\n".repeat(8);
     stream.write_all(requests.as_bytes()).unwrap();
     stream
 }
