@@ -1,4 +1,4 @@
-//! Half a minute of clients at their worst, all at once, while a node goes on
+//! A minute of clients at their worst, all at once, while a node goes on
 //! to report.
 
 use std::{
@@ -31,9 +31,9 @@ pub(super) struct Siege {
     pub(super) memory: u64,
 }
 
-/// Clients that ask for more than a megabyte and read nothing: together for
-/// more than there is room for.
-const READERS: usize = 40;
+/// Clients that ask for some megabytes each and read nothing: what the system
+/// does not hold of it is more than all the memory that there may be.
+const READERS: usize = 100;
 
 /// Clients that ask for years of hours, in few buckets and in many.
 const HISTORIANS: usize = 8;
@@ -82,7 +82,7 @@ fn lay_siege() -> Siege {
     let (asking, told_over) = (api.clone(), Arc::clone(&over));
     let normal = thread::spawn(move || ask_now_and_then(&asking, begin, &told_over));
 
-    let stored_after = (1..=5)
+    let stored_after = (1..=15)
         .map(|news| {
             thread::sleep(Duration::from_secs(1));
             node.set_log(with_news(news));
@@ -106,12 +106,6 @@ fn lay_siege() -> Siege {
     let normal = normal.join().unwrap();
     let memory = serving.peak_memory();
     serving.stop().expect(0);
-    let mut ts: Vec<_> = normal.iter().map(|n| (n.1, n.0)).collect();
-    ts.sort();
-    eprintln!(
-        "DBG {:?} {memory} MiB readers {taken_by_readers:?} stored {stored_after:?}",
-        &ts[ts.len().saturating_sub(8)..]
-    );
     Siege { slow_headers, endless_bodies, taken_by_readers, stored_after, normal, memory }
 }
 
@@ -128,12 +122,18 @@ fn with_news(count: usize) -> Vec<u8> {
     log
 }
 
+/// The client's side holds next to nothing of the answers, the server's less
+/// than three of them.
 fn ask_much_and_read_nothing(address: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).unwrap();
-    // Seven megabytes: more than the buffers of the system hold.
-    let requests =
-        "GET /measurements/Elektra-Dach/latest HTTP/1.1\r\nHost: isems\r\n\r\n".repeat(8);
-    stream.write_all(requests.as_bytes()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        socket.connect(address.parse().unwrap()).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    let request = "GET /measurements/Elektra-Dach/latest HTTP/1.1\r\nHost: isems\r\n\r\n";
+    stream.write_all(request.repeat(4).as_bytes()).unwrap();
     stream
 }
 
