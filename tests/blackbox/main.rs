@@ -26,8 +26,8 @@ mod hostile_broker;
 #[cfg(target_os = "linux")]
 mod hostile_nodes;
 mod import_legacy;
-mod map_tiles;
 mod log_lines;
+mod map_tiles;
 mod node_counts;
 #[cfg(target_os = "linux")]
 mod power_cut;

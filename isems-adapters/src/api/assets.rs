@@ -1,5 +1,7 @@
 //! Answers with the files of the collector's own page.
 
+use std::sync::Arc;
+
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{
@@ -11,11 +13,12 @@ use hyper::{
 use super::{
     accept,
     body::{self, Body},
+    client::Client,
     etag,
     map_tiles::{MapTiles, Tile},
     page,
     respond::{self, Problem, not_modified, set},
-    turns::Turns,
+    turns::{Kind, Turns},
 };
 
 /// Where the page is while an app has `/`.
@@ -55,12 +58,14 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     tiles: &MapTiles,
     turns: &Turns,
+    client: &Arc<Client>,
 ) -> Response<Body> {
     match place {
         Place::File(asset) => file(asset, headers, tiles),
         Place::Map => respond::json(tiles.description().into(), headers),
         Place::Tile(at) => {
-            tile(at, tiles, turns).await.unwrap_or_else(|problem| problem.response(headers))
+            let tile = tile(at, tiles, turns, client).await;
+            tile.unwrap_or_else(|problem| problem.response(headers))
         }
         Place::WithoutSlash => {
             let mut response = Response::new(body::empty());
@@ -73,20 +78,25 @@ pub(super) async fn answer(
 
 /// The tile, or that there is none, which is no error: maps end somewhere, and
 /// browsers' consoles would show one.
-async fn tile(at: Tile, tiles: &MapTiles, turns: &Turns) -> Result<Response<Body>, Problem> {
+async fn tile(
+    at: Tile,
+    tiles: &MapTiles,
+    turns: &Turns,
+    client: &Arc<Client>,
+) -> Result<Response<Body>, Problem> {
     let reader = tiles.clone();
     let read = async {
         let read = tokio::task::spawn_blocking(move || reader.read(at)).await;
         match read.map_err(|_| Problem::Broken)? {
             Ok(Some(tile)) => {
-                let room = turns.room(tile.len()).await?;
+                let room = turns.room(Kind::Past, tile.len(), client).await?;
                 Ok(Some(Ok(body::holding(tile, room))))
             }
             Ok(None) => Ok(None),
             Err(error) => Ok(Some(Err(error))),
         }
     };
-    Ok(match turns.read(read).await? {
+    Ok(match turns.read(Kind::Past, read).await? {
         Some(Ok(tile)) => {
             let mut response = respond::with_type(tiles.media_type(), body::full(tile));
             set(&mut response, CACHE_CONTROL, "max-age=86400");

@@ -124,7 +124,7 @@ impl Service {
             Route::Elsewhere => match (assets::at(path, self.app.is_some()), &self.app) {
                 (Some(place), _) => {
                     let tiles = &self.settings.map_tiles;
-                    return assets::answer(place, headers, tiles, &self.turns).await;
+                    return assets::answer(place, headers, tiles, &self.turns, client).await;
                 }
                 (None, Some(app)) => return app.answer(path, headers).await,
                 (None, None) => Err(Problem::NotFound),

@@ -26,7 +26,7 @@ pub(super) struct Turns {
 pub(super) enum Kind {
     /// How things are now: some bytes of each node.
     Present,
-    /// The history of a node: a megabyte or more.
+    /// The history of a node, a megabyte or more; a picture of a map.
     Past,
 }
 

@@ -138,7 +138,7 @@ impl V1 {
                     headers,
                     client,
                     Kind::Past,
-                    self.history(id.as_deref(), &parameters, now),
+                    self.history(id.as_deref(), &parameters, now, client),
                 )
                 .await
             }
@@ -239,6 +239,7 @@ impl V1 {
         id: Option<&str>,
         parameters: &Parameters,
         now: Timestamp,
+        client: &Arc<Client>,
     ) -> Result<Vec<u8>, Fault> {
         let node = named(id)?;
         let asked = history::Asked::of(parameters, now)?;
@@ -246,7 +247,7 @@ impl V1 {
         let pruned_until = self.trouble.history.told(self.reader.pruned_until(&node).await)?;
         let asked = asked.of_what_is_left(pruned_until);
         let (range, step) = (asked.whole_buckets()?, asked.step);
-        let _room = self.turns.room(asked.room()).await?;
+        let _room = self.turns.room(Kind::Past, asked.room(), client).await?;
         let buckets = self.reader.buckets(&node, range, step).await;
         let buckets = self.trouble.history.told(buckets)?;
         Ok(history::json(&node, &asked, &buckets, &self.zone)?)
