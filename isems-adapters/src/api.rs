@@ -31,6 +31,7 @@ mod server;
 mod service;
 mod settings;
 mod sources_view;
+mod trouble;
 mod turns;
 mod v1;
 mod view;

@@ -14,6 +14,7 @@ mod clocks;
 mod commands;
 mod config;
 mod demo;
+mod events;
 #[cfg(target_os = "linux")]
 mod exports;
 #[cfg(target_os = "linux")]

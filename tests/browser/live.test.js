@@ -1,13 +1,16 @@
 // What changes is seen without a reload.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { after, it } from 'node:test';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { close, open } from './support/browser.js';
 import { collector } from './support/collector.js';
-import { line, nodes } from './support/nodes.js';
+import { day, line, nodes } from './support/nodes.js';
+import { until } from './support/wait.js';
 
 const DAY = 86_400;
 const row = (page, name) => page.locator('.row', { has: page.getByRole('link', { name, exact: true }) });
@@ -120,4 +123,66 @@ it('beside isems-app, the page at /dashboard/ is the same', async () => {
   await isems.stop();
   await net.stop();
   await rm(app, { recursive: true });
+});
+
+it('what happens between the list and the events is not missed', async () => {
+  const net = await nodes();
+  const log = net.add(line('Dach', { age: 60, battery: 12.6 }));
+  const isems = await collector({ nodes: [log.address] });
+  await isems.knows(1);
+  let asked = 0;
+  const { page, done } = await open(isems.base, '#/', {
+    before: (page) => page.route('**/api/v1/events', async (route) => {
+      asked += 1;
+      // Given: events that are joined late, when something has happened.
+      log.append(line('Dach', { battery: 13.55 }));
+      await until('it is stored', async () => {
+        const { values } = await isems.json('/api/v1/nodes/Dach');
+        return values.batteryVoltage === 13.55;
+      });
+      await route.continue();
+    }),
+  });
+  await has(row(page, 'Dach'), '13.55 V');
+  assert.equal(asked, 1);
+  await done();
+  await isems.stop();
+  await net.stop();
+});
+
+it('a node that is removed goes from the page', async () => {
+  const net = await nodes();
+  const logs = [net.add(line('Dach')), net.add(line('Anderer'))];
+  const isems = await collector({ nodes: logs.map(({ address }) => address), settings: { ISEMS_POLL_INTERVAL: '1h' } });
+  await isems.knows(2);
+  const { page, done } = await open(isems.base);
+  await row(page, 'Anderer').waitFor();
+  await promisify(execFile)(process.env.ISEMS_BIN, ['forget', 'Anderer', '--yes'], {
+    env: { PATH: process.env.PATH, DATABASE_URL: `sqlite:///${isems.folder}/isems.db` },
+  });
+  await row(page, 'Anderer').waitFor({ state: 'detached', timeout: 30_000 });
+  assert.equal(await row(page, 'Dach').count(), 1);
+  await done();
+  await isems.stop();
+  await net.stop();
+});
+
+it('nodes that are called . and .. have their own views', async () => {
+  const net = await nodes();
+  const logs = ['.', '..'].map((name) => net.add(day(name, { hours: 3 })));
+  const isems = await collector({ nodes: logs.map(({ address }) => address) });
+  await isems.knows(2);
+  const { page, done } = await open(isems.base);
+  for (const name of ['.', '..']) {
+    await page.getByRole('link', { name, exact: true }).click();
+    await page.locator('h1', { hasText: name }).waitFor();
+    await page.locator('figure.chart canvas').first().waitFor();
+    const csv = page.locator('a[href*="export.csv"]').first();
+    const answer = await page.evaluate(async (href) => (await (await fetch(href)).text()), await csv.getAttribute('href'));
+    assert.match(answer.split('\n')[1], new RegExp(`^${name.replaceAll('.', '\\.')},`));
+    await page.goto(`${isems.base}/#/`);
+  }
+  await done();
+  await isems.stop();
+  await net.stop();
 });

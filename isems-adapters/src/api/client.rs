@@ -1,19 +1,36 @@
 //! A client, as far as it takes what is written to it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use super::connections;
 
 /// One connection's client. What it holds up (room for answers, say) is known
 /// to others, who may have to give it up.
 #[derive(Debug, Default)]
 pub(super) struct Client {
+    address: Option<IpAddr>,
     stalled_since: Mutex<Option<Instant>>,
     given_up: CancellationToken,
 }
 
 impl Client {
+    /// The client at this address.
+    pub(super) fn at(peer: IpAddr) -> Self {
+        Self { address: connections::counted_as(peer), ..Self::default() }
+    }
+
+    /// The address (IPv6: the network) under which it is counted; `None`: it is
+    /// not counted, as on loopback.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// It takes nothing just now, since this moment.
     pub(super) fn stalls(&self, since: Instant) {
         *self.lock() = Some(since);

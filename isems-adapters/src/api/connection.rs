@@ -45,7 +45,7 @@ pub(super) async fn serve(
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let limits = service.limits();
-    let client = Arc::new(Client::default());
+    let client = Arc::new(Client::at(peer.ip()));
     let io = GuardedIo::new(stream, Arc::clone(&client), limits);
     let unread = io.unread();
     let answer = |mut request: Request<Incoming>| {

@@ -100,8 +100,8 @@ impl Table {
     }
 }
 
-/// The address that a peer is counted under.
-fn counted_as(peer: IpAddr) -> Option<IpAddr> {
+/// The address that a peer is counted under; `None`: it is not counted.
+pub(super) fn counted_as(peer: IpAddr) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     if peer.is_loopback() {
         return None;

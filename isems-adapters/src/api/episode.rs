@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use isems_core::RepoError;
 use tokio::time::Instant;
-
-use super::respond::Problem;
 
 /// Trouble that comes again within this time is not news.
 const QUIET: Duration = Duration::from_mins(1);
@@ -40,27 +37,6 @@ impl Episode {
     pub(super) fn ends(&self) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut state.on)
-    }
-
-    /// Logs how reading the repository goes, when that changes, and says what
-    /// to tell the client.
-    pub(super) fn told<T>(&self, read: Result<T, RepoError>) -> Result<T, Problem> {
-        let error = match read {
-            Ok(rows) => {
-                if self.ends() {
-                    tracing::info!("the API can read the measurement store again");
-                }
-                return Ok(rows);
-            }
-            Err(error) => error,
-        };
-        if self.begins() {
-            tracing::error!(%error, "the API cannot read the measurement store");
-        }
-        Err(match error {
-            RepoError::Corrupt { .. } | RepoError::Foreign { .. } => Problem::Broken,
-            _ => Problem::Unavailable,
-        })
     }
 }
 

@@ -12,11 +12,11 @@ use super::{
     assets,
     body::{self, Body},
     client::Client,
-    episode::Episode,
     respond::{self, Problem},
     route::Route,
     settings::{ApiLimits, ApiSettings},
     sources_view,
+    trouble::{Reading, Trouble},
     turns::{Kind, Turns},
     v1::V1,
     view,
@@ -30,15 +30,7 @@ pub(super) struct Service {
     app: Option<AppFiles>,
     turns: Arc<Turns>,
     v1: V1,
-    trouble: Trouble,
-}
-
-/// Reading one thing may fail while another can be read.
-#[derive(Default)]
-struct Trouble {
-    latest: Episode,
-    recent: Episode,
-    sources: Episode,
+    trouble: Arc<Trouble>,
 }
 
 impl Service {
@@ -51,8 +43,10 @@ impl Service {
     ) -> Self {
         let turns = Arc::new(Turns::new(&settings.limits));
         let query = Query::new(Arc::clone(&reader), activity);
-        let v1 = V1::new(&settings, reader, activity, Arc::clone(&clock), Arc::clone(&turns));
-        Self { settings, query, clock, app, turns, v1, trouble: Trouble::default() }
+        let trouble = Arc::new(Trouble::default());
+        let shared = (Arc::clone(&turns), Arc::clone(&trouble));
+        let v1 = V1::new(&settings, reader, activity, Arc::clone(&clock), shared);
+        Self { settings, query, clock, app, turns, v1, trouble }
     }
 
     pub(super) fn limits(&self) -> &ApiLimits {
@@ -157,15 +151,15 @@ impl Service {
         let json = match route {
             Route::Latest(nodes) => {
                 let rows = self.query.latest(*nodes, now).await;
-                view::measurements(&trouble.latest.told(rows)?, zone)
+                view::measurements(&trouble.told(Reading::Newest, rows)?, zone, ())
             }
             Route::Recent(name) => {
                 let rows = self.recent(name.as_deref()).await;
-                view::measurements(&trouble.recent.told(rows)?, zone)
+                view::measurements(&trouble.told(Reading::History, rows)?, zone, ())
             }
             Route::Sources => {
                 let sources = self.query.sources().await;
-                sources_view::sources(&trouble.sources.told(sources)?, zone, now)
+                sources_view::sources(&trouble.told(Reading::Sources, sources)?, zone, now, ())
             }
             _ => return Err(Problem::NotFound),
         };

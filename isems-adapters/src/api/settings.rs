@@ -77,6 +77,9 @@ pub struct ApiLimits {
     pub answer_bytes: usize,
     /// Clients that may follow events at once; more are answered with `503`.
     pub event_clients: usize,
+    /// How many of them may have the same address (IPv6: /64 network). Loopback
+    /// is exempt: a reverse proxy lives there.
+    pub event_clients_per_address: usize,
     /// How often the newest measurements are looked at while somebody follows
     /// events.
     pub event_interval: Duration,
@@ -105,6 +108,7 @@ impl Default for ApiLimits {
             concurrent_reads: 8,
             answer_bytes: 32 * 1024 * 1024,
             event_clients: 64,
+            event_clients_per_address: 8,
             event_interval: Duration::from_secs(2),
             event_heartbeat: Duration::from_secs(15),
             exports: 8,

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use super::iso_time::IsoTime;
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document<'a, M> {
     sources: Vec<Source<'a>>,
+    #[serde(flatten)]
+    more: M,
 }
 
 #[derive(Serialize)]
@@ -42,16 +44,17 @@ struct Counts<'a> {
 }
 
 /// `{"sources":[…]}` in the given order, with times in `zone`. "Today" is the
-/// UTC day of `now`.
+/// UTC day of `now`. With the keys of `more` (`()`: none).
 pub(super) fn sources(
     sources: &[SourceSummary],
     zone: &TimeZone,
     now: Timestamp,
+    more: impl Serialize,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let today = now.plus(-now.as_unix().rem_euclid(DAY));
     let view = |source| view(source, zone, today);
     let sources = sources.iter().map(view).collect();
-    serde_json::to_vec(&Document { sources })
+    serde_json::to_vec(&Document { sources, more })
 }
 
 fn view<'a>(source: &'a SourceSummary, zone: &'a TimeZone, today: Timestamp) -> Source<'a> {

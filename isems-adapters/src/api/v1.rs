@@ -4,6 +4,7 @@ mod events;
 mod export;
 mod history;
 mod node_view;
+mod paging;
 mod params;
 mod problem;
 mod target;
@@ -17,21 +18,28 @@ use hyper::{
     header::{CONTENT_ENCODING, ETAG, HeaderValue, VARY},
 };
 use isems_core::{
-    ActivityRule, Clock, HistoryRange, MeasurementReader, NodeId, StoredMeasurement, Timestamp,
+    ActivityRule, Clock, HistoryRange, MeasurementReader, NodeId, SourceSummary, StoredMeasurement,
+    Timestamp,
 };
 use jiff::tz::TimeZone;
 
 pub(super) use self::target::Target;
-use self::{events::Events, export::Exports, params::Parameters, problem::Fault};
+use self::{
+    events::Events,
+    export::Exports,
+    paging::{Asked, Page},
+    params::Parameters,
+    problem::Fault,
+};
 use super::{
     accept,
     body::{self, Body},
     client::Client,
-    episode::Episode,
     etag, gzip,
     respond::{self, Problem},
     settings::ApiSettings,
     sources_view,
+    trouble::{Reading, Trouble},
     turns::{Kind, Turns},
     view,
 };
@@ -51,16 +59,7 @@ pub(super) struct V1 {
     turns: Arc<Turns>,
     events: Events,
     exports: Exports,
-    trouble: Trouble,
-}
-
-/// Reading one thing may fail while another can be read.
-#[derive(Default)]
-struct Trouble {
-    latest: Episode,
-    node: Episode,
-    history: Episode,
-    sources: Episode,
+    trouble: Arc<Trouble>,
 }
 
 /// Bytes with what names them and says how they are compressed.
@@ -76,12 +75,12 @@ impl V1 {
         reader: Arc<dyn MeasurementReader>,
         activity: ActivityRule,
         clock: Arc<dyn Clock>,
-        turns: Arc<Turns>,
+        shared: (Arc<Turns>, Arc<Trouble>),
     ) -> Self {
         let zone = settings.zone.clone();
-        let events = Events::new(settings, &reader, activity, &clock, &turns);
-        let exports = Exports::new(&settings.limits, &reader, &zone, &turns);
-        let trouble = Trouble::default();
+        let events = Events::new(settings, &reader, activity, &clock, &shared);
+        let exports = Exports::new(&settings.limits, &reader, &zone, &shared);
+        let (turns, trouble) = shared;
         Self { reader, activity, clock, zone, turns, events, exports, trouble }
     }
 
@@ -92,7 +91,7 @@ impl V1 {
 
     /// Whether the repository can be read.
     pub(super) async fn readiness(&self) -> Result<(), Problem> {
-        let sources = async { self.trouble.sources.told(self.reader.sources().await) };
+        let sources = async { self.trouble.told(Reading::Sources, self.reader.sources().await) };
         self.turns.read(Kind::Present, sources).await.map(drop)
     }
 
@@ -151,10 +150,12 @@ impl V1 {
             Target::Latest => {
                 self.whole(headers, client, Kind::Present, self.latest(&parameters, now)).await
             }
-            Target::Sources => self.whole(headers, client, Kind::Present, self.sources(now)).await,
+            Target::Sources => {
+                self.whole(headers, client, Kind::Present, self.sources(&parameters, now)).await
+            }
             Target::Events => {
                 let follow = method == Method::GET && accept::follows_events(headers);
-                self.events.answer(headers, follow).await
+                self.events.answer(headers, follow, client).await
             }
             Target::OpenApi => {
                 let text = OPENAPI.replace(VERSION, env!("CARGO_PKG_VERSION"));
@@ -197,36 +198,30 @@ impl V1 {
     }
 
     async fn nodes(&self, parameters: &Parameters, now: Timestamp) -> Result<Vec<u8>, Fault> {
-        let limit = parameters.integer("limit", 1..=1_000)?.unwrap_or(1_000);
-        let mut rows = self.selected(parameters, now).await?;
-        if let Some(after) = parameters.get("after") {
-            rows.retain(|row| row.measurement.node.as_str() > after);
-        }
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        Ok(node_view::nodes(&rows, more, now, self.activity, &self.zone)?)
+        let page = self.selected(parameters, now).await?;
+        Ok(node_view::nodes(&page, now, self.activity, &self.zone)?)
     }
 
     async fn latest(&self, parameters: &Parameters, now: Timestamp) -> Result<Vec<u8>, Fault> {
-        let rows = self.selected(parameters, now).await?;
-        Ok(view::measurements(&rows, &self.zone)?)
+        let page = self.selected(parameters, now).await?;
+        Ok(view::measurements(&page.rows, &self.zone, page.next(node_of))?)
     }
 
     /// The newest measurement of each node that `active` selects: of the active
-    /// ones, of the others, or of all.
+    /// ones, of the others, or of all; in pages.
     async fn selected(
         &self,
         parameters: &Parameters,
         now: Timestamp,
-    ) -> Result<Vec<StoredMeasurement>, Fault> {
+    ) -> Result<Page<StoredMeasurement>, Fault> {
+        let asked = Asked::of(parameters)?;
         let active = parameters.boolean("active")?;
         let since = (active == Some(true)).then(|| self.activity.active_since(now));
-        let mut rows = self.trouble.latest.told(self.reader.latest(since).await)?;
+        let mut rows = self.trouble.told(Reading::Newest, self.reader.latest(since).await)?;
         if active == Some(false) {
             rows.retain(|row| !self.activity.is_active(row.measurement.observed, now));
         }
-        Ok(rows)
+        Ok(asked.page(rows, node_of))
     }
 
     async fn node(&self, id: Option<&str>, now: Timestamp) -> Result<Vec<u8>, Fault> {
@@ -244,26 +239,37 @@ impl V1 {
         let node = named(id)?;
         let asked = history::Asked::of(parameters, now)?;
         self.newest(&node).await?;
-        let pruned_until = self.trouble.history.told(self.reader.pruned_until(&node).await)?;
+        let pruned_until = self.reader.pruned_until(&node).await;
+        let pruned_until = self.trouble.told(Reading::History, pruned_until)?;
         let asked = asked.of_what_is_left(pruned_until);
         let (range, step) = (asked.whole_buckets()?, asked.step);
         let _room = self.turns.room(Kind::Past, asked.room(), client).await?;
         let buckets = self.reader.buckets(&node, range, step).await;
-        let buckets = self.trouble.history.told(buckets)?;
+        let buckets = self.trouble.told(Reading::History, buckets)?;
         Ok(history::json(&node, &asked, &buckets, &self.zone)?)
     }
 
-    async fn sources(&self, now: Timestamp) -> Result<Vec<u8>, Fault> {
-        let sources = self.trouble.sources.told(self.reader.sources().await)?;
-        Ok(sources_view::sources(&sources, &self.zone, now)?)
+    async fn sources(&self, parameters: &Parameters, now: Timestamp) -> Result<Vec<u8>, Fault> {
+        let asked = Asked::of(parameters)?;
+        let sources = self.trouble.told(Reading::Sources, self.reader.sources().await)?;
+        let page = asked.page(sources, source_of);
+        Ok(sources_view::sources(&page.rows, &self.zone, now, page.next(source_of))?)
     }
 
     /// A node's newest measurement; without one it is unknown.
     async fn newest(&self, node: &NodeId) -> Result<StoredMeasurement, Fault> {
         let rows = self.reader.history(node, HistoryRange::ALL, 1).await;
-        let newest = self.trouble.node.told(rows)?.pop();
+        let newest = self.trouble.told(Reading::Node, rows)?.pop();
         newest.ok_or_else(Fault::unknown_node)
     }
+}
+
+fn node_of(row: &StoredMeasurement) -> &str {
+    row.measurement.node.as_str()
+}
+
+fn source_of(summary: &SourceSummary) -> &str {
+    summary.source.as_str()
 }
 
 /// A name that no node can have is that of an unknown node.

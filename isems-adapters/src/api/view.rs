@@ -13,15 +13,19 @@ use super::iso_time::IsoTime;
 /// About as long as one measurement becomes.
 const ROW_BYTES: usize = 700;
 
-/// `{"measurements":[…]}` of these rows, in their order, with times in `zone`.
+/// `{"measurements":[…]}` of these rows, in their order, with times in `zone`,
+/// and with the keys of `more` (`()`: none).
 pub(super) fn measurements(
     rows: &[StoredMeasurement],
     zone: &TimeZone,
+    more: impl Serialize,
 ) -> Result<Vec<u8>, serde_json::Error> {
     #[derive(Serialize)]
-    struct Document<'a> {
+    struct Document<'a, M> {
         #[serde(serialize_with = "all")]
         measurements: (&'a [StoredMeasurement], &'a TimeZone),
+        #[serde(flatten)]
+        more: M,
     }
     fn all<S: Serializer>(
         (rows, zone): &(&[StoredMeasurement], &TimeZone),
@@ -31,7 +35,7 @@ pub(super) fn measurements(
     }
     let mut json = Vec::with_capacity(rows.len() * ROW_BYTES + 32);
     let measurements = (rows, zone);
-    serde_json::to_writer(&mut json, &Document { measurements })?;
+    serde_json::to_writer(&mut json, &Document { measurements, more })?;
     Ok(json)
 }
 

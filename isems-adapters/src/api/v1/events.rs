@@ -2,15 +2,14 @@
 //!
 //! One task looks at the newest measurements while somebody listens and hands
 //! what changed to all listeners at once: a client costs no reads of its own
-//! but the first.
+//! but those for what it missed.
 
 mod changes;
 mod listener;
+mod missed;
+mod places;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::{HeaderMap, Response, body::Bytes, header::HeaderName};
 use isems_core::{ActivityRule, Clock, MeasurementReader, RowId, StoredMeasurement};
@@ -21,13 +20,15 @@ use tokio_util::sync::CancellationToken;
 use self::{
     changes::{Known, Told},
     listener::Listener,
+    places::Places,
 };
 use super::{problem::Fault, time_text};
 use crate::api::{
-    body::{self, Body},
-    episode::Episode,
+    body::Body,
+    client::Client,
     respond::{self, Problem},
-    settings::ApiSettings,
+    settings::{ApiLimits, ApiSettings},
+    trouble::{Reading, Trouble},
     turns::{Kind, Turns},
 };
 
@@ -45,10 +46,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     activity: ActivityRule,
     zone: TimeZone,
-    interval: Duration,
-    heartbeat: Duration,
-    most_listeners: usize,
-    trouble: Episode,
+    limits: ApiLimits,
+    trouble: Arc<Trouble>,
     news: broadcast::Sender<Bytes>,
     ending: CancellationToken,
     state: Mutex<State>,
@@ -56,7 +55,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    listeners: usize,
+    places: Places,
     /// What all listeners were told; `None` while nobody listens.
     known: Option<Known>,
     watching: Option<AbortHandle>,
@@ -68,19 +67,16 @@ impl Events {
         reader: &Arc<dyn MeasurementReader>,
         activity: ActivityRule,
         clock: &Arc<dyn Clock>,
-        turns: &Arc<Turns>,
+        (turns, trouble): &(Arc<Turns>, Arc<Trouble>),
     ) -> Self {
-        let limits = &settings.limits;
         Self(Arc::new(Shared {
             reader: Arc::clone(reader),
             turns: Arc::clone(turns),
             clock: Arc::clone(clock),
             activity,
             zone: settings.zone.clone(),
-            interval: limits.event_interval,
-            heartbeat: limits.event_heartbeat,
-            most_listeners: limits.event_clients,
-            trouble: Episode::default(),
+            limits: settings.limits.clone(),
+            trouble: Arc::clone(trouble),
             news: broadcast::Sender::new(QUEUE),
             ending: CancellationToken::new(),
             state: Mutex::default(),
@@ -98,21 +94,10 @@ impl Events {
         &self,
         headers: &HeaderMap,
         follow: bool,
+        client: &Arc<Client>,
     ) -> Result<Response<Body>, Fault> {
-        let shared = &self.0;
         let last = last_event_id(headers)?;
-        let listener = Listener::join(shared)?;
-        // Before the look, so that nothing can happen in between.
-        let news = shared.news.subscribe();
-        let newest = shared.look().await?;
-        let told = Told { activity: shared.activity, now: shared.clock.now(), zone: &shared.zone };
-        let (first, known) = told.beginning(&newest, last)?;
-        let body = if follow {
-            shared.watch_from(known);
-            listener.follow(first, news)
-        } else {
-            body::full(first)
-        };
+        let body = Listener::join(&self.0, client)?.body(last, follow).await?;
         let mut response = respond::with_type("text/event-stream", body);
         // A proxy that gathers answers would keep events back.
         let buffering = HeaderName::from_static("x-accel-buffering");
@@ -135,16 +120,18 @@ impl Shared {
     }
 
     /// The newest measurement of each node.
-    async fn look(&self) -> Result<Vec<StoredMeasurement>, Problem> {
-        self.turns
-            .read(Kind::Present, async { self.trouble.told(self.reader.latest(None).await) })
-            .await
+    async fn newest(&self) -> Result<Vec<StoredMeasurement>, Problem> {
+        self.trouble.told(Reading::Newest, self.reader.latest(None).await)
     }
 
-    /// Sees to it that somebody watches, beginning with what is `known` now.
-    fn watch_from(self: &Arc<Self>, known: Known) {
+    fn told(&self) -> Told<'_> {
+        Told { activity: self.activity, now: self.clock.now(), zone: &self.zone }
+    }
+
+    /// Sees to it that somebody watches, beginning with what is `newest` now.
+    fn watch_from(self: &Arc<Self>, newest: &[StoredMeasurement]) {
         let mut state = self.lock();
-        state.known.get_or_insert(known);
+        state.known.get_or_insert_with(|| self.told().known(newest));
         if state.watching.as_ref().is_none_or(AbortHandle::is_finished) {
             let watching = tokio::spawn(Arc::clone(self).watch());
             state.watching = Some(watching.abort_handle());
@@ -153,18 +140,18 @@ impl Shared {
 
     async fn watch(self: Arc<Self>) {
         loop {
-            sleep(self.interval).await;
+            sleep(self.limits.event_interval).await;
             {
                 let mut state = self.lock();
-                if state.listeners == 0 {
+                if state.places.are_all_free() {
                     state.known = None;
                     state.watching = None;
                     return;
                 }
             }
             // Trouble is logged as such, and goes by.
-            let Ok(newest) = self.look().await else { continue };
-            let told = Told { activity: self.activity, now: self.clock.now(), zone: &self.zone };
+            let Ok(newest) = self.turns.read(Kind::Present, self.newest()).await else { continue };
+            let told = self.told();
             let mut state = self.lock();
             let Some(known) = state.known.as_mut() else { continue };
             match told.changes(&newest, known) {
@@ -188,4 +175,44 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<RowId>, Fault> {
     id.map(Some).ok_or_else(|| {
         Fault::bad_request("The header `Last-Event-ID` must be the id of an event: a whole number")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use isems_core::{MemoryRepo, testing::ManualClock};
+
+    use super::*;
+
+    fn events() -> Events {
+        let settings = ApiSettings::new(([127, 0, 0, 1], 0).into(), TimeZone::UTC);
+        let turns = Arc::new(Turns::new(&settings.limits));
+        let reader: Arc<dyn MeasurementReader> = Arc::new(MemoryRepo::default());
+        let clock: Arc<dyn Clock> =
+            Arc::new(ManualClock::at(isems_core::Timestamp::from_unix(1_748_768_945)));
+        Events::new(&settings, &reader, ActivityRule::default(), &clock, &(turns, Arc::default()))
+    }
+
+    /// How many of these clients get a place when each tries to follow.
+    async fn served(events: &Events, peers: impl IntoIterator<Item = String>) -> usize {
+        let mut streams = Vec::new();
+        for peer in peers {
+            let client = Arc::new(Client::at(peer.parse().unwrap()));
+            streams.extend(events.answer(&HeaderMap::new(), true, &client).await);
+        }
+        streams.len()
+    }
+
+    #[tokio::test]
+    async fn one_address_follows_eight_times_and_leaves_the_rest_to_others() {
+        for (peers, places) in [
+            (vec!["10.0.0.1".to_owned(); 20], 8),
+            ((0..20).map(|host| format!("2001:db8::{host}")).collect(), 8),
+            ((0..20).map(|host| format!("10.0.0.{host}")).collect(), 20),
+            (vec!["127.0.0.1".to_owned(); 20], 20),
+            ((0..100).map(|host| format!("10.0.0.{host}")).collect(), 64),
+        ] {
+            let what = format!("{peers:?}");
+            assert_eq!(served(&events(), peers).await, places, "{what}");
+        }
+    }
 }

@@ -21,10 +21,10 @@ use super::problem::Fault;
 use crate::api::{
     body::Body,
     client::Client,
-    episode::Episode,
     respond::{self, Problem},
     scarce::{Scarce, Share},
     settings::ApiLimits,
+    trouble::{Reading, Trouble},
     turns::{Kind, Turns},
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Exports {
     zone: TimeZone,
     turns: Arc<Turns>,
     places: Scarce,
-    trouble: Arc<Episode>,
+    trouble: Arc<Trouble>,
 }
 
 impl Exports {
@@ -42,14 +42,14 @@ impl Exports {
         limits: &ApiLimits,
         reader: &Arc<dyn MeasurementReader>,
         zone: &TimeZone,
-        turns: &Arc<Turns>,
+        (turns, trouble): &(Arc<Turns>, Arc<Trouble>),
     ) -> Self {
         Self {
             reader: Arc::clone(reader),
             zone: zone.clone(),
             turns: Arc::clone(turns),
             places: Scarce::new(limits.exports),
-            trouble: Arc::default(),
+            trouble: Arc::clone(trouble),
         }
     }
 
@@ -98,7 +98,7 @@ type Page = Option<Vec<StoredMeasurement>>;
 struct Export {
     reader: Arc<dyn MeasurementReader>,
     turns: Arc<Turns>,
-    trouble: Arc<Episode>,
+    trouble: Arc<Trouble>,
     /// `None` once the end was written.
     writer: Option<Writer>,
     node: NodeId,
@@ -111,12 +111,19 @@ struct Export {
 impl Export {
     async fn page(&mut self) -> Result<Page, Problem> {
         let Self { reader, turns, trouble, node, pages, .. } = self;
-        turns.read(Kind::Past, async { trouble.told(pages.next(&**reader, node).await) }).await
+        turns
+            .read(Kind::Past, async {
+                trouble.told(Reading::History, pages.next(&**reader, node).await)
+            })
+            .await
     }
 
     async fn is_known(&self) -> Result<bool, Problem> {
         let any = self.reader.history(&self.node, HistoryRange::ALL, 1);
-        let any = self.turns.read(Kind::Past, async { self.trouble.told(any.await) }).await?;
+        let any = self
+            .turns
+            .read(Kind::Past, async { self.trouble.told(Reading::Node, any.await) })
+            .await?;
         Ok(!any.is_empty())
     }
 

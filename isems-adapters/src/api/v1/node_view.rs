@@ -7,6 +7,7 @@ use isems_core::{
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
+use super::paging::{Next, Page};
 use crate::api::iso_time::IsoTime;
 
 /// A node whose newest measurement this is.
@@ -148,11 +149,9 @@ pub(super) fn node(
     serde_json::to_vec(&Node { time_zone: Some(name(zone)), ..node })
 }
 
-/// A page of nodes with what one must know to read it; `more`: it is not the
-/// last.
+/// A page of nodes with what one must know to read it.
 pub(super) fn nodes(
-    newest: &[StoredMeasurement],
-    more: bool,
+    page: &Page<StoredMeasurement>,
     now: Timestamp,
     activity: ActivityRule,
     zone: &TimeZone,
@@ -164,14 +163,14 @@ pub(super) fn nodes(
         time_zone: &'a str,
         hide_inactive_after_days: i64,
         nodes: Vec<Node<'a>>,
-        next: Option<&'a str>,
+        #[serde(flatten)]
+        next: Next<'a>,
     }
-    let last = newest.last().map(|row| row.measurement.node.as_str());
     serde_json::to_vec(&Document {
         now: IsoTime { time: now, zone },
         time_zone: name(zone),
         hide_inactive_after_days: now.since(activity.active_since(now)) / DAY,
-        nodes: newest.iter().map(|row| view(row, now, activity, zone)).collect(),
-        next: last.filter(|_| more),
+        nodes: page.rows.iter().map(|row| view(row, now, activity, zone)).collect(),
+        next: page.next(|row| row.measurement.node.as_str()),
     })
 }

@@ -36,7 +36,7 @@ impl Target {
         if segments.next().is_some() || node == Some("") {
             return None;
         }
-        Some(match (first, node.map(decoded), of_node) {
+        Some(match (first, node.map(name), of_node) {
             ("nodes", None, None) => Self::Nodes,
             ("nodes", Some(node), None) => Self::Node(node),
             ("nodes", Some(node), Some("history")) => Self::History(node),
@@ -53,11 +53,11 @@ impl Target {
     /// The query parameters that it takes.
     pub(super) const fn parameters(&self) -> &'static [&'static str] {
         match self {
-            Self::Nodes => &["active", "limit", "after"],
+            Self::Nodes | Self::Latest => &["active", "limit", "after"],
             Self::History(_) => &["from", "to", "step", "fields"],
             Self::Export(..) => &["from", "to"],
-            Self::Latest => &["active"],
-            Self::Node(_) | Self::Sources | Self::Events | Self::OpenApi => &[],
+            Self::Sources => &["limit", "after"],
+            Self::Node(_) | Self::Events | Self::OpenApi => &[],
         }
     }
 
@@ -65,6 +65,17 @@ impl Target {
     pub(in crate::api) const fn is_shared(&self) -> bool {
         !matches!(self, Self::Sources)
     }
+}
+
+/// The name of a segment. Browsers resolve `.` and `..` in a path away, also
+/// `%2E`; therefore `%252E` is a dot as well, for no node's name holds a `%`.
+fn name(segment: &str) -> Option<String> {
+    let name = decoded(segment)?;
+    Some(match name.to_ascii_uppercase().as_str() {
+        "%2E" => ".".to_owned(),
+        "%2E%2E" => "..".to_owned(),
+        _ => name,
+    })
 }
 
 #[cfg(test)]
@@ -81,6 +92,9 @@ mod tests {
             ("/nodes/history", Target::Node(node("history"))),
             ("/nodes/a+b", Target::Node(node("a+b"))),
             ("/nodes/a%2541", Target::Node(node("a%41"))),
+            ("/nodes/%252E", Target::Node(node("."))),
+            ("/nodes/%252e%252E/history", Target::History(node(".."))),
+            ("/nodes/%252Ea", Target::Node(node("%2Ea"))),
             ("/nodes/%FF", Target::Node(None)),
             ("/nodes/Stra%C3%9Fe%207/history", Target::History(node("Straße 7"))),
             ("/nodes/a/export.csv", Target::Export(node("a"), Format::Csv)),

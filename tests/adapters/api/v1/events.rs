@@ -1,6 +1,6 @@
 //! What happens, as it happens.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use isems_core::RepoError;
 use serde_json::Value;
@@ -85,8 +85,8 @@ impl Follower {
         }
     }
 
-    /// The next event with data.
-    async fn event(&mut self) -> Event {
+    /// The next event with data, and its kind.
+    async fn any_event(&mut self) -> (String, Event) {
         loop {
             let block = self.block().await;
             let field = |name: &str| {
@@ -97,10 +97,17 @@ impl Follower {
                 self.id = id;
             }
             if let Some(data) = field("data") {
-                assert_eq!(field("event").as_deref(), Some("node"));
-                return Event { id: self.id.clone(), node: serde_json::from_str(&data).unwrap() };
+                let node = serde_json::from_str(&data).unwrap();
+                return (field("event").unwrap(), Event { id: self.id.clone(), node });
             }
         }
+    }
+
+    /// The next event, which is one of a node.
+    async fn event(&mut self) -> Event {
+        let (kind, event) = self.any_event().await;
+        assert_eq!(kind, "node", "{event:?}");
+        event
     }
 }
 
@@ -168,6 +175,77 @@ async fn who_comes_back_hears_of_those_that_fell_silent_meanwhile() {
     world.clock.advance(DAY);
     let mut follower = Follower::from(&world.api, "3").await;
     assert_eq!(follower.event().await.node["id"], "a");
+}
+
+#[tokio::test]
+async fn who_comes_back_hears_what_time_alone_changed_and_only_that() {
+    // Given a node that was silent before the client left, one that falls
+    // silent and one that becomes inactive while it is away
+    let rows = vec![
+        measured("silent before", 2 * DAY),
+        measured("falls silent", 600),
+        measured("becomes inactive", 29 * DAY),
+        measured("was heard last", 0),
+    ];
+    let world = World::of(rows).await;
+    world.clock.advance(3 * DAY);
+    world.store(vec![measured("is new", -3 * DAY)]).await;
+
+    // When it comes back after days
+    let answer = world.api.request("GET", "/api/v1/events", &["Last-Event-ID: 4"]).await;
+
+    // Then it hears of these, and of nothing that it knows
+    let told: Vec<Value> = answer
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|node| (node["id"].as_str().unwrap(), node["active"].as_bool().unwrap()))
+        .collect();
+    let expected = [
+        ("falls silent", true),
+        ("becomes inactive", false),
+        ("was heard last", true),
+        ("is new", true),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_node_that_is_removed_is_gone() {
+    let stub = Stub::of(vec![row(1, "a", 600), row(2, "b", 300), row(3, "c", 0)]);
+    let mut settings = settings();
+    settings.limits.event_interval = Duration::from_millis(10);
+    let api = start_with(&stub, settings).await;
+    let mut follower = Follower::of(&api).await;
+    stub.rows.lock().unwrap().retain(|row| row.id != 2);
+    let (kind, event) = follower.any_event().await;
+    assert_eq!((kind.as_str(), event.id.as_str()), ("gone", "3"));
+    assert_eq!(event.node, serde_json::json!({"id": "b"}));
+    stub.rows.lock().unwrap().push(row(4, "b", 0));
+    assert_eq!(follower.event().await.node["id"], "b", "it is there again");
+}
+
+#[tokio::test]
+async fn who_follows_over_a_change_of_the_database_resumes_from_an_id_of_the_new_one() {
+    let stub = Stub::of(vec![row(10, "a", 600), row(11, "b", 300)]);
+    let mut settings = settings();
+    settings.limits.event_interval = Duration::from_millis(10);
+    let api = start_with(&stub, settings).await;
+    let mut follower = Follower::of(&api).await;
+
+    // When an older database is put in the place of this one
+    *stub.rows.lock().unwrap() = vec![row(3, "a", 900), row(4, "b", 800)];
+    let told = [follower.event().await, follower.event().await];
+    let told = told.map(|event| (event.id, event.node["id"].as_str().unwrap().to_owned()));
+
+    // Then who is cut off after either of them misses neither
+    assert_eq!(told, [("3", "a"), ("4", "b")].map(|(id, node)| (id.to_owned(), node.to_owned())));
+    stub.rows.lock().unwrap().push(row(5, "c", 0));
+    assert_eq!(follower.event().await.id, "5");
 }
 
 #[tokio::test]
@@ -254,6 +332,68 @@ async fn who_does_not_keep_up_is_cut_off_and_the_others_go_on() {
     assert!(!bytes.ends_with(b"0\r\n\r\n"), "it was cut off, not ended");
     world.store(vec![measured("late", 0)]).await;
     assert_eq!(quick.event().await.node["id"], "late");
+}
+
+/// Many nodes, and a client that asks for all of them and reads nothing; it has
+/// begun to get them.
+async fn stalled(stub: &Arc<Stub>, api: &Api, count: usize) -> TcpStream {
+    let node = |i| row(i, &format!("node {i:05}"), 0);
+    *stub.rows.lock().unwrap() = (1..=i64::try_from(count).unwrap()).map(node).collect();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(api.address).await.unwrap();
+    let request = b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 0\r\n\r\n";
+    slow.write_all(request).await.unwrap();
+    slow.read_exact(&mut [0; 15]).await.unwrap();
+    slow
+}
+
+#[tokio::test]
+async fn what_a_client_missed_is_made_as_it_takes_it_and_comes_whole() {
+    const COUNT: usize = 6_000;
+    let stub = Stub::of(Vec::new());
+    let api = start_with(&stub, settings()).await;
+    let mut slow = stalled(&stub, &api, COUNT).await;
+
+    // While it reads nothing, no more is made than fits the system's buffers
+    let looks = || stub.begun.load(std::sync::atomic::Ordering::SeqCst);
+    let rests = || async {
+        let before = looks();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        looks() == before
+    };
+    until("the server rests", rests).await;
+    assert!(looks() < COUNT / 200, "{} pieces were made", looks());
+
+    // When it reads on, it gets each node once, lowest id first, and the end
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+        let read = timeout(BOUND, slow.read_buf(&mut bytes)).await;
+        assert!(read.expect("nothing comes").unwrap() > 0, "the answer breaks off");
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    let ids: Vec<usize> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .map(|id| id.parse().unwrap())
+        .collect();
+    let expected: Vec<_> = (1..=COUNT).chain([COUNT]).collect();
+    assert_eq!(ids, expected);
+}
+
+#[tokio::test]
+async fn what_a_client_missed_takes_room_that_all_share() {
+    let stub = Stub::of(Vec::new());
+    let mut settings = settings();
+    settings.limits.answer_bytes = 1;
+    settings.limits.request_time = Duration::from_millis(300);
+    let api = start_with(&stub, settings).await;
+    let slow = stalled(&stub, &api, 6_000).await;
+    let full = || async { api.get("/api/v1/nodes?limit=1").await.status == 503 };
+    until("no room is left", full).await;
+    drop(slow);
+    let free = || async { api.get("/api/v1/nodes?limit=1").await.status == 200 };
+    until("there is room", free).await;
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Nodes in their present state.
 
-use isems_core::{Basis, NodeStatus, Reported, Sample, Timestamp};
+use isems_core::{
+    Basis, NodeStatus, Reported, Sample, SourceId, SourceKind, SourceSummary, Timestamp,
+};
 use serde_json::{Value, json};
 
 use super::support::{World, measured};
+use crate::api::support::{Api, Stub, row, start};
 
 const DAY: i64 = 86_400;
 
@@ -116,28 +119,81 @@ async fn latest_equals_the_old_apis_answer() {
         ("/api/v1/latest", "/measurements/latest?all=true"),
         ("/api/v1/latest?active=true", "/measurements/latest"),
     ] {
-        assert_eq!(world.api.get(v1).await.text(), world.api.get(old).await.text(), "{v1}");
+        let mut answer = world.api.get(v1).await.json();
+        let next = answer.as_object_mut().unwrap().remove("next");
+        assert_eq!(next, Some(Value::Null), "only v1 has pages");
+        assert_eq!(answer, world.api.get(old).await.json(), "{v1}");
+    }
+}
+
+/// The names on all pages of a list, of two each.
+async fn paged(api: &Api, list: &str, key: &str, name: &str) -> Vec<String> {
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = api.get(&format!("/api/v1/{list}?limit=2{after}")).await.json();
+        let rows = page[key].as_array().unwrap();
+        seen.extend(rows.iter().map(|row| row[name].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else {
+            assert_eq!(page["next"], Value::Null);
+            return seen;
+        };
+        assert_eq!(rows.len(), 2);
+        let next = next.replace('+', "%2B").replace(' ', "+").replace('ü', "%C3%BC");
+        after = format!("&after={next}");
     }
 }
 
 #[tokio::test]
-async fn many_nodes_come_in_pages() {
+async fn long_lists_come_in_pages() {
     let names = ["a", "b", "c+d", "d d", "ü"];
-    let world = World::of(names.iter().map(|name| measured(name, 0)).collect()).await;
-    let (mut seen, mut after) = (Vec::new(), String::new());
-    loop {
-        let page = world.api.get(&format!("/api/v1/nodes?limit=2{after}")).await.json();
-        seen.extend(ids(&page).into_iter().map(str::to_owned));
-        match page["next"].as_str() {
-            Some(next) => {
-                assert_eq!(ids(&page).len(), 2);
-                let next = next.replace('+', "%2B").replace(' ', "+").replace('ü', "%C3%BC");
-                after = format!("&after={next}");
-            }
-            None => break,
+    let rows = (1..).zip(names).map(|(id, name)| row(id, name, 0)).collect();
+    let stub = Stub::of(rows);
+    let source = |name| SourceSummary::new(SourceId::new(name), SourceKind::Http);
+    *stub.sources.lock().unwrap() = names.map(source).to_vec();
+    let api = start(&stub).await;
+    for (list, key, name) in [
+        ("nodes", "nodes", "id"),
+        ("latest", "measurements", "nodeId"),
+        ("sources", "sources", "id"),
+    ] {
+        assert_eq!(paged(&api, list, key, name).await, names, "{list}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_a_thousand_rows_unless_fewer_are_asked_for() {
+    let names: Vec<_> = (0..1_001).map(|i| format!("{i:04}")).collect();
+    let rows = (1..).zip(&names).map(|(id, name)| row(id, name, 0)).collect();
+    let stub = Stub::of(rows);
+    let source = |name: &String| SourceSummary::new(SourceId::new(name), SourceKind::Http);
+    *stub.sources.lock().unwrap() = names.iter().map(source).collect();
+    let api = start(&stub).await;
+    for (list, key) in [("nodes", "nodes"), ("latest", "measurements"), ("sources", "sources")] {
+        let first = api.get(&format!("/api/v1/{list}")).await.json();
+        let shown = first[key].as_array().unwrap().len();
+        assert_eq!((shown, &first["next"]), (1_000, &"0999".into()), "{list}");
+        let rest = api.get(&format!("/api/v1/{list}?after=0999")).await.json();
+        let shown = rest[key].as_array().unwrap().len();
+        assert_eq!((shown, &rest["next"]), (1, &Value::Null), "{list}");
+    }
+    for (old, key) in [("/measurements/latest?all=true", "measurements"), ("/sources", "sources")] {
+        let all = api.get(old).await.json();
+        assert_eq!(all[key].as_array().unwrap().len(), 1_001, "the old API has no pages");
+        assert!(all.get("next").is_none());
+    }
+}
+
+#[tokio::test]
+async fn nodes_whose_names_browsers_resolve_away_have_a_spelling() {
+    let world = World::of(vec![measured(".", 0), measured("..", 0), measured("a", 0)]).await;
+    for (name, spelling) in [(".", "%252E"), ("..", "%252E%252E"), ("..", "%252e%252e")] {
+        let path = format!("/api/v1/nodes/{spelling}");
+        assert_eq!(world.api.get(&path).await.json()["id"], name, "{spelling}");
+        for part in ["history", "export.csv", "export.ndjson"] {
+            assert_eq!(world.api.get(&format!("{path}/{part}")).await.status, 200, "{spelling}");
         }
     }
-    assert_eq!(seen, names);
+    assert_eq!(world.api.get("/api/v1/nodes/%252Ea").await.status, 404);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 // Where measurements come from, and how well that goes.
 
 import { ago, bdi, h, put, text } from './dom.js';
-import { fetchJson } from './store.js';
+import { fetchList } from './store.js';
 import { i18n } from './i18n.js';
 import { sign } from './describe.js';
 
@@ -19,7 +19,7 @@ export function sources(main) {
 
   async function load() {
     try {
-      const found = (await fetchJson('sources')).sources;
+      const found = await fetchList('sources', 'sources');
       const now = JSON.stringify(found);
       if (now === shown && list.childElementCount > 0) return age();
       shown = now;

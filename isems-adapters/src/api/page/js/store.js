@@ -8,6 +8,8 @@ const AT = location.pathname.endsWith('/dashboard/') ? '../api/v1/' : 'api/v1/';
 const REFRESH = 10 * 60_000;
 /** While events cannot be followed, the list is fetched so often. */
 const POLL = 15_000;
+/** So long the list waits for the connection to the events. */
+const OPENING = 3_000;
 /** A connection that breaks for less is not worth a word. */
 const PATIENCE = 4_000;
 
@@ -17,7 +19,9 @@ export function address(path, parameters) {
 }
 
 export function nodePath(id, rest = '') {
-  return `nodes/${encodeURIComponent(id)}${rest}`;
+  // Browsers resolve these two away, also when escaped once.
+  const name = id === '.' || id === '..' ? id.replaceAll('.', '%252E') : encodeURIComponent(id);
+  return `nodes/${name}${rest}`;
 }
 
 /** JSON of API v1; an error that says in words what went wrong. */
@@ -28,6 +32,18 @@ export async function fetchJson(path, parameters, signal) {
   const error = new Error(problem.detail ?? problem.title ?? `HTTP ${response.status}`);
   error.status = response.status;
   throw error;
+}
+
+/** Everything that a list holds under `key`, page by page. */
+export async function fetchList(path, key) {
+  const all = [];
+  let after = null;
+  do {
+    const page = await fetchJson(path, after === null ? {} : { after });
+    all.push(...page[key]);
+    after = page.next ?? null;
+  } while (after !== null);
+  return all;
 }
 
 class Store extends EventTarget {
@@ -45,11 +61,13 @@ class Store extends EventTarget {
   #loading = null;
   #lateWord = null;
   #polling = null;
-  /** What came as an event since the last load began. */
+  #opening = null;
+  /** What came as an event since the last load began; `null`: it is gone. */
   #taken = new Map();
 
   /** Fetches all nodes; does nothing while that is under way. */
   load() {
+    clearTimeout(this.#opening);
     this.#loading ??= this.#fetchAll().finally(() => {
       this.#loading = null;
     });
@@ -69,7 +87,10 @@ class Store extends EventTarget {
         after = page.next ?? null;
       } while (after !== null);
       // What came as an event meanwhile is at least as new.
-      for (const [id, node] of this.#taken) found.set(id, node);
+      for (const [id, node] of this.#taken) {
+        if (node) found.set(id, node);
+        else found.delete(id);
+      }
       this.nodes = found;
       this.phase = 'ready';
       this.#connected();
@@ -85,41 +106,51 @@ class Store extends EventTarget {
     }
   }
 
-  /** Loads everything and follows what happens. */
+  /** Follows what happens and loads everything. */
   start() {
-    // Followed first, so that nothing can happen in between.
     this.#follow();
     setInterval(() => this.load(), REFRESH);
     addEventListener('online', () => this.#again());
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden && Date.now() - this.heardAt > 60_000) this.#again();
     });
-    return this.load();
   }
 
   retry() {
     this.phase = 'loading';
     this.#tell('nodes');
-    return this.#again();
+    this.#again();
   }
 
   #again() {
-    if (this.#stream?.readyState !== EventSource.OPEN) this.#follow();
-    return this.load();
+    if (this.#stream?.readyState === EventSource.OPEN) this.load();
+    else this.#follow();
   }
 
   #follow() {
     this.#stream?.close();
     const stream = new EventSource(address('events'));
     this.#stream = stream;
+    clearTimeout(this.#opening);
+    this.#opening = setTimeout(() => this.load(), OPENING);
     stream.addEventListener('open', () => {
       clearInterval(this.#polling);
       this.#polling = null;
-      // What was removed while nobody listened is not among the events.
-      if (this.lostSince !== null || this.phase === 'failed') this.load();
+      // From here on events tell what happens. What happened before, removals
+      // above all, only a list tells that is read from now on.
+      if (this.#loading) this.#loading.then(() => this.load());
+      else this.load();
       this.#connected();
     });
-    stream.addEventListener('node', (event) => this.#take(event.data));
+    stream.addEventListener('node', (event) => this.#take(event.data, (node) => {
+      this.#taken.set(node.id, node);
+      this.nodes.set(node.id, node);
+      this.dispatchEvent(new CustomEvent('node', { detail: node }));
+    }));
+    stream.addEventListener('gone', (event) => this.#take(event.data, ({ id }) => {
+      this.#taken.set(id, null);
+      if (this.nodes.delete(id)) this.#tell('nodes');
+    }));
     stream.addEventListener('error', () => {
       if (stream.readyState !== EventSource.CLOSED) {
         this.#lost();
@@ -131,7 +162,7 @@ class Store extends EventTarget {
     });
   }
 
-  #take(data) {
+  #take(data, take) {
     let node;
     try {
       node = JSON.parse(data);
@@ -139,10 +170,8 @@ class Store extends EventTarget {
       return;
     }
     if (typeof node?.id !== 'string') return;
-    this.#taken.set(node.id, node);
-    this.nodes.set(node.id, node);
+    take(node);
     this.#connected();
-    this.dispatchEvent(new CustomEvent('node', { detail: node }));
   }
 
   #connected() {

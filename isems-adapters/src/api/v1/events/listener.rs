@@ -5,69 +5,157 @@ use std::{io, sync::Arc};
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
+use isems_core::RowId;
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::timeout,
 };
 
-use super::Shared;
-use crate::api::{body::Body, v1::problem::Fault};
+use super::{
+    Shared,
+    changes::{highest, write_id},
+    missed::Missed,
+};
+use crate::api::{
+    body::{self, Body},
+    client::Client,
+    respond::Problem,
+    turns::Kind,
+    v1::problem::Fault,
+};
+
+/// How long a client whose connection broke waits before it comes again.
+const RETRY_MILLISECONDS: u32 = 5_000;
 
 /// A sign of life that clients ignore.
 const HEARTBEAT: &[u8] = b":\n\n";
 
 /// A client's place among the listeners; given back when dropped.
-pub(super) struct Listener(Arc<Shared>);
+pub(super) struct Listener {
+    shared: Arc<Shared>,
+    client: Arc<Client>,
+}
 
 impl Listener {
     /// A place, if there is one.
-    pub(super) fn join(shared: &Arc<Shared>) -> Result<Self, Fault> {
-        let mut state = shared.lock();
-        if state.listeners >= shared.most_listeners {
-            let detail = "As many clients as possible follow the events. Try again in some seconds";
+    pub(super) fn join(shared: &Arc<Shared>, client: &Arc<Client>) -> Result<Self, Fault> {
+        if !shared.lock().places.take(client.address(), &shared.limits) {
+            let detail = "As many clients as possible follow the events, or as many of one \
+                address. Try again in some seconds";
             return Err(Fault::too_many(detail));
         }
-        state.listeners += 1;
-        Ok(Self(Arc::clone(shared)))
+        Ok(Self { shared: Arc::clone(shared), client: Arc::clone(client) })
     }
 
-    /// `first`, and then the news for as long as the client keeps up.
-    pub(super) fn follow(self, first: Vec<u8>, news: broadcast::Receiver<Bytes>) -> Body {
-        let following = Following { first: Some(first.into()), news, listener: self };
-        StreamBody::new(stream::try_unfold(following, Following::next)).boxed_unsync()
+    /// What the client missed since `last`, and if it is to `follow`, then the
+    /// news for as long as it keeps up. Nothing is sent before the first look.
+    pub(super) async fn body(self, last: Option<RowId>, follow: bool) -> Result<Body, Fault> {
+        let news = self.shared.news.subscribe();
+        let mut following =
+            Following { listener: self, follow, news, ahead: None, missed: Stage::First(last) };
+        let first = following.catch_up().await?;
+        if !follow && following.has_caught_up() {
+            return Ok(body::full(first));
+        }
+        following.ahead = Some(first);
+        Ok(StreamBody::new(stream::try_unfold(following, Following::next)).boxed_unsync())
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.lock().listeners -= 1;
+        self.shared.lock().places.give_back(self.client.address());
     }
 }
 
 struct Following {
-    first: Option<Bytes>,
-    news: broadcast::Receiver<Bytes>,
     listener: Listener,
+    follow: bool,
+    news: broadcast::Receiver<Bytes>,
+    /// The first piece, made before the answer began.
+    ahead: Option<Bytes>,
+    missed: Stage,
+}
+
+/// What comes before the news.
+enum Stage {
+    /// Nothing was told yet; what was seen last, if anything.
+    First(Option<RowId>),
+    More(Missed),
+    Over,
 }
 
 impl Following {
+    fn has_caught_up(&self) -> bool {
+        matches!(self.missed, Stage::Over)
+    }
+
+    /// The next piece of what was missed. Pieces are made as they are taken: a
+    /// client that does not read costs no more than one.
+    async fn catch_up(&mut self) -> Result<Bytes, Problem> {
+        let Listener { shared, client } = &self.listener;
+        // Before the look, so that nothing can happen in between.
+        self.news = shared.news.subscribe();
+        let mut text = Vec::new();
+        let look = async {
+            let newest = shared.newest().await?;
+            if self.follow {
+                shared.watch_from(&newest);
+            }
+            let missed = match std::mem::replace(&mut self.missed, Stage::Over) {
+                Stage::First(last) => {
+                    let retry = format!("retry: {RETRY_MILLISECONDS}\n\n");
+                    text.extend_from_slice(retry.as_bytes());
+                    last.map(|last| Missed::since(last, &newest))
+                }
+                Stage::More(missed) => Some(missed),
+                Stage::Over => None,
+            };
+            if let Some(mut missed) = missed {
+                let written = missed.write_some(&newest, &shared.told(), &mut text);
+                if !written.map_err(|error| Problem::unwritable(&error))? {
+                    self.missed = Stage::More(missed);
+                }
+            }
+            if matches!(self.missed, Stage::Over) {
+                write_id(highest(&newest), &mut text);
+            }
+            drop(newest);
+            let room = shared.turns.room(Kind::Past, text.len(), client).await?;
+            Ok(body::holding(text, room))
+        };
+        shared.turns.read(Kind::Past, look).await
+    }
+
     async fn next(mut self) -> io::Result<Option<(Frame<Bytes>, Self)>> {
-        if let Some(first) = self.first.take() {
-            return Ok(Some((Frame::data(first), self)));
-        }
-        let shared = Arc::clone(&self.listener.0);
+        let ahead = self.ahead.take();
+        let piece = match ahead {
+            Some(first) => Some(first),
+            None if !self.has_caught_up() => {
+                // The client comes again, with the id of what it saw last.
+                let piece = self.catch_up().await;
+                Some(piece.map_err(|problem| io::Error::other(problem.text()))?)
+            }
+            None if self.follow => self.news().await?,
+            None => None,
+        };
+        Ok(piece.map(|piece| (Frame::data(piece), self)))
+    }
+
+    /// The next news or sign of life; `None` at the end.
+    async fn news(&mut self) -> io::Result<Option<Bytes>> {
+        let shared = &self.listener.shared;
         let next = tokio::select! {
             () = shared.ending.cancelled() => return Ok(None),
-            next = timeout(shared.heartbeat, self.news.recv()) => next,
+            next = timeout(shared.limits.event_heartbeat, self.news.recv()) => next,
         };
-        let piece = match next {
-            Ok(Ok(news)) => news,
-            Err(_) => Bytes::from_static(HEARTBEAT),
-            Ok(Err(RecvError::Closed)) => return Ok(None),
+        match next {
+            Ok(Ok(news)) => Ok(Some(news)),
+            Err(_) => Ok(Some(Bytes::from_static(HEARTBEAT))),
+            Ok(Err(RecvError::Closed)) => Ok(None),
             Ok(Err(RecvError::Lagged(_))) => {
-                return Err(io::Error::other("the client takes events too slowly"));
+                Err(io::Error::other("the client takes events too slowly"))
             }
-        };
-        Ok(Some((Frame::data(piece), self)))
+        }
     }
 }
