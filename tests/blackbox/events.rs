@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpStream,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::Value;
@@ -89,7 +89,9 @@ impl Follower {
 
     fn event(&mut self) -> Event {
         let (mut kind, mut id) = (String::new(), 0);
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < SOON, "no event comes, only signs of life");
             let line = self.line();
             match line.split_once(": ") {
                 Some(("event", value)) => value.clone_into(&mut kind),

@@ -87,6 +87,10 @@ impl Follower {
 
     /// The next event with data, and its kind.
     async fn any_event(&mut self) -> (String, Event) {
+        timeout(BOUND, self.with_data()).await.expect("no event comes, only signs of life")
+    }
+
+    async fn with_data(&mut self) -> (String, Event) {
         loop {
             let block = self.block().await;
             let field = |name: &str| {
