@@ -42,8 +42,8 @@ impl Places {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     fn limits(event_clients: usize, event_clients_per_address: usize) -> ApiLimits {
@@ -54,10 +54,10 @@ mod tests {
     fn an_address_has_so_many_places_and_leaves_the_others_to_others() {
         let (mut places, limits) = (Places::default(), limits(5, 2));
         let asked = ["10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.2"];
-        let taken = asked.map(|address| places.take(ip(address), &limits));
+        let taken = asked.map(|address| places.take(Some(ip(address)), &limits));
         assert_eq!(taken, [true, true, false, true, true, false]);
-        places.give_back(ip("10.0.0.1"));
-        assert!(places.take(ip("10.0.0.1"), &limits));
+        places.give_back(Some(ip("10.0.0.1")));
+        assert!(places.take(Some(ip("10.0.0.1")), &limits));
     }
 
     #[test]
@@ -65,7 +65,7 @@ mod tests {
         let (mut places, limits) = (Places::default(), limits(5, 2));
         let taken = [None; 6].map(|address| places.take(address, &limits));
         assert_eq!(taken, [true, true, true, true, true, false]);
-        assert!(!places.take(ip("10.0.0.1"), &limits));
+        assert!(!places.take(Some(ip("10.0.0.1")), &limits));
         for _ in 0..5 {
             places.give_back(None);
         }
