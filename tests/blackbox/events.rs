@@ -15,6 +15,7 @@ use crate::support::{Isems, Node, Running, SOON, eventually, get, request};
 const DAY: u64 = 86_400;
 
 /// A log's line of this node, so many seconds old.
+#[expect(clippy::disallowed_methods, reason = "the program under test goes by the wall clock")]
 fn line(node: &str, age: u64, volts: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let time = now - age;
