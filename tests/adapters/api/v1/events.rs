@@ -393,10 +393,10 @@ async fn what_a_client_missed_takes_room_that_all_share() {
     settings.limits.request_time = Duration::from_millis(300);
     let api = start_with(&stub, settings).await;
     let slow = stalled(&stub, &api, 6_000).await;
-    let full = || async { api.get("/api/v1/nodes?limit=1").await.status == 503 };
+    let full = || async { api.get("/measurements/a/latest").await.status == 503 };
     until("no room is left", full).await;
     drop(slow);
-    let free = || async { api.get("/api/v1/nodes?limit=1").await.status == 200 };
+    let free = || async { api.get("/measurements/a/latest").await.status == 200 };
     until("there is room", free).await;
 }
 
