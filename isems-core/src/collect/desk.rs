@@ -1,7 +1,7 @@
 //! Where the lines of a batch are judged: the state of each node, and what the
 //! batch itself already holds of it.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{
     Doubt, Note,
@@ -34,6 +34,9 @@ struct File {
     state: NodeState,
     /// Rows of this batch, by observed and reported time.
     pending: Rows,
+    /// The newest telemetry, once a message came again that is not among the
+    /// last few.
+    earlier: Option<BTreeSet<i64>>,
 }
 
 impl<'a> Desk<'a> {
@@ -120,7 +123,8 @@ impl<'a> Desk<'a> {
         let observed =
             self.doubt.map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
         let rows = self.stored(&message.node).within(telemetry::covering_range(observed)).await?;
-        if telemetry::is_duplicate(delivery, observed, message, &state, &rows) {
+        let was_stored = delivery.redelivered && self.was_stored(message, &state).await?;
+        if telemetry::is_duplicate(was_stored, observed, message, &state, &rows) {
             judged.tally.duplicate += 1;
             return Ok(());
         }
@@ -136,9 +140,35 @@ impl<'a> Desk<'a> {
         let known = KnownTelemetry { observed, fingerprint: message.fingerprint };
         file.state.telemetry.insert(0, known);
         file.state.telemetry.truncate(KnownTelemetry::KEPT);
+        if let Some(earlier) = &mut file.earlier {
+            earlier.insert(message.fingerprint);
+        }
         file.pending.insert((observed, row.reported), row.sample.clone());
         judged.rows.push(row);
         Ok(())
+    }
+
+    /// Whether a message that comes again was stored when it came first.
+    async fn was_stored(
+        &mut self,
+        message: &Message,
+        state: &NodeState,
+    ) -> Result<bool, RepoError> {
+        if state.telemetry.iter().any(|known| known.fingerprint == message.fingerprint) {
+            return Ok(true);
+        }
+        // After an absence more of one node can be on their way than its state
+        // remembers.
+        let earlier = match self.files.get(&message.node).and_then(|file| file.earlier.as_ref()) {
+            Some(earlier) => earlier.contains(&message.fingerprint),
+            None => {
+                let earlier = self.stored(&message.node).telemetry().await?;
+                let was_stored = earlier.contains(&message.fingerprint);
+                self.files.entry(message.node.clone()).or_default().earlier = Some(earlier);
+                was_stored
+            }
+        };
+        Ok(earlier)
     }
 
     async fn file(&mut self, node: &NodeId) -> Result<NodeState, RepoError> {
@@ -146,7 +176,7 @@ impl<'a> Desk<'a> {
             Entry::Occupied(file) => file.get().state.clone(),
             Entry::Vacant(place) => {
                 let state = self.repo.node_state(node).await?;
-                place.insert(File { state, pending: Rows::new() }).state.clone()
+                place.insert(File { state, ..File::default() }).state.clone()
             }
         };
         Ok(state)

@@ -53,6 +53,20 @@ impl Stored<'_> {
         Ok(found)
     }
 
+    /// The fingerprints of the newest telemetry: so much that what was stored
+    /// and is not yet acknowledged is among it.
+    pub(super) async fn telemetry(&self) -> Result<BTreeSet<i64>, RepoError> {
+        let stored = self.repo.history(self.node, HistoryRange::ALL, PAGE).await?;
+        let pending = self.pending.into_iter().flatten().map(|(key, _)| key.1);
+        let reported = stored.iter().map(|row| row.measurement.reported).chain(pending);
+        Ok(reported
+            .filter_map(|reported| match reported {
+                Reported::Fingerprint(fingerprint) => Some(fingerprint),
+                Reported::Time(_) => None,
+            })
+            .collect())
+    }
+
     /// Goes through a range page by page, from its end to its beginning.
     async fn find_within(
         &self,

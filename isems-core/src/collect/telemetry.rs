@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::parsed::Message;
-use crate::{Delivery, HistoryRange, NodeState, Reported, Sample, Timestamp, time::MINUTE};
+use crate::{HistoryRange, NodeState, Reported, Sample, Timestamp, time::MINUTE};
 
 /// The same payload within so many seconds is the same message.
 const REPEATED_WITHIN: i64 = 30;
@@ -25,14 +25,13 @@ pub(super) fn covering_range(observed: Timestamp) -> HistoryRange {
 /// stored; or equal to the previous one a moment ago; or told already by a CSV
 /// line. It is observed at its arrival, or at the best guess of that.
 pub(super) fn is_duplicate(
-    delivery: &Delivery,
+    was_stored: bool,
     observed: Timestamp,
     message: &Message,
     state: &NodeState,
     around: &BTreeMap<(Timestamp, Reported), Sample>,
 ) -> bool {
     let same = |known: &&crate::KnownTelemetry| known.fingerprint == message.fingerprint;
-    let redelivered = delivery.redelivered && state.telemetry.iter().any(|known| same(&known));
     let repeated = state
         .telemetry
         .first()
@@ -41,7 +40,7 @@ pub(super) fn is_duplicate(
     let covered = around.iter().any(|((_, reported), line)| {
         matches!(reported, Reported::Time(_)) && repeats(&message.sample, line)
     });
-    redelivered || repeated || covered
+    was_stored || repeated || covered
 }
 
 /// Whether a message says nothing that a line does not say.
