@@ -159,16 +159,14 @@ impl<'a> Desk<'a> {
         }
         // After an absence more of one node can be on their way than its state
         // remembers.
-        let earlier = match self.files.get(&message.node).and_then(|file| file.earlier.as_ref()) {
-            Some(earlier) => earlier.contains(&message.fingerprint),
-            None => {
-                let earlier = self.stored(&message.node).telemetry().await?;
-                let was_stored = earlier.contains(&message.fingerprint);
-                self.files.entry(message.node.clone()).or_default().earlier = Some(earlier);
-                was_stored
-            }
-        };
-        Ok(earlier)
+        let looked_up = self.files.get(&message.node).and_then(|file| file.earlier.as_ref());
+        if let Some(earlier) = looked_up {
+            return Ok(earlier.contains(&message.fingerprint));
+        }
+        let earlier = self.stored(&message.node).telemetry().await?;
+        let was_stored = earlier.contains(&message.fingerprint);
+        self.files.entry(message.node.clone()).or_default().earlier = Some(earlier);
+        Ok(was_stored)
     }
 
     async fn file(&mut self, node: &NodeId) -> Result<NodeState, RepoError> {
