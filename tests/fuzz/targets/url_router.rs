@@ -82,6 +82,10 @@ mod api {
             assert_eq!(of(&format!("/measurements/{node}/latest")), expected);
         }
 
+        // No node's name holds a `%`: behind one, API v1 spells `.` and `..`.
+        if node.contains('%') {
+            return;
+        }
         let named = || Some(node.to_owned());
         for (tail, target) in [
             ("", Target::Node(named())),
@@ -126,5 +130,7 @@ fn targets() -> Vec<Vec<u8>> {
         "/api/v1/openapi.json",
         "Gärten Süd/Nord+1",
         "/measurements/%FF%zz%4/latest",
+        "%2e",
+        "/api/v1/nodes/%252E%252e/history",
     ])
 }
