@@ -10,9 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, BatchOrigin, Bucket, HistoryRange, MeasurementReader, MeasurementRepo, MemoryRepo,
-    NodeId, NodeState, PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId,
-    SourcePart, SourceSummary, StoreReport, StoredMeasurement, Timestamp, testing::measurement,
+    Batch, BatchOrigin, Bucket, ClockMarks, HistoryRange, MeasurementReader, MeasurementRepo,
+    MemoryRepo, NodeId, NodeState, PruneMode, PruneReport, ReadPosition, RepoError,
+    RetentionPolicy, SourceId, SourcePart, SourceSummary, StoreReport, StoredMeasurement,
+    Timestamp, testing::measurement,
 };
 
 /// The time of the first measurement in tests.
@@ -23,7 +24,7 @@ pub(crate) async fn repo_with_rows(node: &str, rows: u32) -> Arc<MemoryRepo> {
     let repo = Arc::new(MemoryRepo::default());
     let rows = (0..rows).map(|i| measurement(node, BEGIN + 60 * i64::from(i), 12.5));
     let part = SourcePart { update: None, rows: rows.collect() };
-    let batch = Batch { parts: vec![part], nodes: Vec::new(), origin: BatchOrigin::Import };
+    let batch = Batch { parts: vec![part], origin: BatchOrigin::Import, ..Batch::default() };
     repo.store(&batch).await.unwrap();
     repo
 }
@@ -96,8 +97,8 @@ impl MeasurementRepo for FlakyRepo {
         self.inner.node_state(node).await
     }
 
-    async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError> {
-        self.inner.newest_arrival().await
+    async fn clock_marks(&self) -> Result<ClockMarks, RepoError> {
+        self.inner.clock_marks().await
     }
 
     async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError> {

@@ -97,11 +97,13 @@ impl Collector {
         for (delivery, parsed) in deliveries.iter().zip(&parsed) {
             self.own_clock.hear(delivery, parsed);
         }
-        let doubt = self.own_clock.doubt(now);
+        let trust = self.own_clock.trust(now);
+        let doubt = trust.doubt();
         self.new_nodes.forget_old(now);
         let mut attempts = 1;
         let (batch, judged, new_nodes, stored) = loop {
-            let (batch, judged, new_nodes) = self.judge(deliveries, &parsed, doubt).await?;
+            let (mut batch, judged, new_nodes) = self.judge(deliveries, &parsed, doubt).await?;
+            batch.clock_confirmed = Some(now).filter(|_| trust == ClockTrust::Confirmed);
             match self.repo.store(&batch).await {
                 Ok(stored) => break (batch, judged, new_nodes, stored),
                 // Another writer changed a node in between: judge anew.
@@ -134,9 +136,19 @@ impl Collector {
         Ok(self.own_clock.trust(now))
     }
 
+    /// A moment that has passed, whatever our own clock shows: the program was
+    /// built by then, or our clock showed it and a node confirmed it.
+    ///
+    /// # Errors
+    /// If the repository cannot be read.
+    pub async fn surely_passed(&self) -> Result<Timestamp, RepoError> {
+        let confirmed = self.repo.clock_marks().await?.confirmed;
+        Ok(confirmed.map_or(self.own_clock.built(), |moment| moment.max(self.own_clock.built())))
+    }
+
     async fn know_newest_arrival(&mut self) -> Result<(), RepoError> {
         if self.own_clock.newest_arrival().is_none() {
-            self.own_clock.note_arrival(self.repo.newest_arrival().await?);
+            self.own_clock.note_arrival(self.repo.clock_marks().await?.newest_arrival);
         }
         Ok(())
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Basis, Batch, BatchOrigin, Bucket, ClockRun, HOUR, HistoryRange, KnownTelemetry, Measurement,
-    NodeId, NodeState, NodeVersion, PartReport, ReadPosition, RepoError, Reported, SourceId,
-    SourceSummary, StoreReport, Tally, Timestamp, roll_up,
+    Basis, Batch, BatchOrigin, Bucket, ClockMarks, ClockRun, HOUR, HistoryRange, KnownTelemetry,
+    Measurement, NodeId, NodeState, NodeVersion, PartReport, ReadPosition, RepoError, Reported,
+    SourceId, SourceSummary, StoreReport, Tally, Timestamp, roll_up,
 };
 
 /// Node states, sources and read positions in memory, by the rules of the port.
@@ -16,7 +16,7 @@ pub struct Ledger {
     nodes: BTreeMap<NodeId, Page>,
     sources: BTreeMap<SourceId, (SourceSummary, Option<ReadPosition>)>,
     accounts: BTreeMap<SourceId, BTreeMap<NodeId, Tally>>,
-    newest_arrival: Option<Timestamp>,
+    clock_marks: ClockMarks,
     last_version: NodeVersion,
 }
 
@@ -72,6 +72,8 @@ impl Ledger {
         for update in &batch.nodes {
             self.touch(&update.node).runs.clone_from(&update.runs);
         }
+        let mut marks = self.clock_marks;
+        marks.confirmed = marks.confirmed.max(batch.clock_confirmed);
         let mut report = StoreReport::default();
         for part in &batch.parts {
             let mut counts = PartReport::default();
@@ -83,7 +85,7 @@ impl Ledger {
                         self.touch(&row.node).roll_up(row, batch.origin);
                         counts.stored += 1;
                         counts.retimed += u64::from(row.basis != Basis::Node);
-                        self.newest_arrival = self.newest_arrival.max(row.received);
+                        marks.newest_arrival = marks.newest_arrival.max(row.received);
                     }
                     Put::Same => counts.duplicate += 1,
                     Put::Different => counts.conflict += 1,
@@ -96,7 +98,7 @@ impl Ledger {
                     self.sources.entry(update.source.clone()).or_insert_with(new);
                 summary.note(update, &counts);
                 *position = update.position.clone().or(position.take());
-                self.newest_arrival = self.newest_arrival.max(Some(update.at));
+                marks.newest_arrival = marks.newest_arrival.max(update.arrival());
                 if let Some(node) =
                     update.node.as_ref().filter(|node| self.nodes.contains_key(node))
                 {
@@ -108,6 +110,7 @@ impl Ledger {
             }
             report.parts.push(counts);
         }
+        self.clock_marks = marks;
         Ok(report)
     }
 
@@ -209,10 +212,10 @@ impl Ledger {
         known.collect()
     }
 
-    /// The latest arrival of anything.
+    /// What is remembered of our own clock.
     #[must_use]
-    pub const fn newest_arrival(&self) -> Option<Timestamp> {
-        self.newest_arrival
+    pub const fn clock_marks(&self) -> ClockMarks {
+        self.clock_marks
     }
 
     /// The page of a node, with a version that it never had before.

@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    Batch, Bucket, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId, NodeState,
-    PruneMode, PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, RowId, SourceId,
-    SourceSummary, StoreReport, StoredMeasurement, Timestamp,
+    Batch, Bucket, ClockMarks, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId,
+    NodeState, PruneMode, PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, RowId,
+    SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
 };
 
 /// Keeps measurements for as long as it lives. For tests, demonstrations, and
@@ -104,8 +104,8 @@ impl MeasurementRepo for MemoryRepo {
         Ok(contents.ledger.state(node, contents.newest_first(node).map(|row| &row.measurement)))
     }
 
-    async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError> {
-        Ok(self.locked().ledger.newest_arrival())
+    async fn clock_marks(&self) -> Result<ClockMarks, RepoError> {
+        Ok(self.locked().ledger.clock_marks())
     }
 
     async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError> {

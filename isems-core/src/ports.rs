@@ -7,9 +7,9 @@ mod pages;
 
 pub use account::{PartReport, SourceSummary, SourceUpdate, Tally};
 pub use measurement_repo::{
-    Batch, BatchOrigin, ClockRun, HistoryRange, KnownTelemetry, MeasurementReader, MeasurementRepo,
-    NodePrune, NodeState, NodeUpdate, NodeVersion, PruneMode, PruneReport, RepoError, SourcePart,
-    StoreReport,
+    Batch, BatchOrigin, ClockMarks, ClockRun, HistoryRange, KnownTelemetry, MeasurementReader,
+    MeasurementRepo, NodePrune, NodeState, NodeUpdate, NodeVersion, PruneMode, PruneReport,
+    RepoError, SourcePart, StoreReport,
 };
 pub use node_source::{
     Delivery, Format, Framing, NodeSource, ReadPosition, Receipt, SourceError, SourceId, SourceKind,

@@ -13,7 +13,10 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use self::old_database::{OldDatabase, OldRow};
-use crate::support::{Isems, Node, get, log};
+use crate::{
+    pruning::days_ahead,
+    support::{Isems, Node, get, log},
+};
 
 const NODES: i64 = 16;
 /// Seconds between two rows of a node: less than an hour, so that a clock that
@@ -238,4 +241,21 @@ fn what_is_no_old_database_is_refused_with_its_name_and_a_way_out() {
         }
     }
     assert_eq!(fs::read(&letters).unwrap(), b"somebody's letters");
+}
+
+#[test]
+fn what_is_known_only_from_an_import_is_not_pruned_by_a_clock_that_runs_ahead() {
+    // Given rows of 2021 and nothing else
+    let isems = Isems::new().set("ISEMS_KEEP_DAYS", "3000");
+    let past = Past::with_rows(200);
+    isems.run(&["import-legacy", &past.file()]).expect(0);
+    let rows = isems.database().count();
+
+    // When our clock shows a time at which they would be too old
+    let ahead = days_ahead(isems, 3650);
+    let pruned = ahead.run(&["prune"]).expect(0);
+
+    // Then they stay
+    assert_eq!(pruned.last_line(), "Removed 0 measurements of 0 nodes");
+    assert_eq!(ahead.database().count(), rows);
 }

@@ -37,7 +37,7 @@ fn clock_ahead() -> &'static str {
 }
 
 /// With a clock that is so many days ahead.
-fn days_ahead(isems: Isems, days: i64) -> Isems {
+pub(crate) fn days_ahead(isems: Isems, days: i64) -> Isems {
     isems.set("LD_PRELOAD", clock_ahead()).set("CLOCK_AHEAD", &(days * DAY).to_string())
 }
 
@@ -106,8 +106,57 @@ fn the_command_does_not_believe_a_clock_that_runs_a_year_ahead_either() {
     let (isems, _node) = filled(20);
     let told = days_ahead(isems, 366).run(&["prune"]).expect(0);
     assert_eq!(told.last_line(), "Removed 0 measurements of 0 nodes");
-    let warned = "366 days after the newest measurement came in";
+    let warned = "366 days after the last one that is known to have passed";
     assert!(told.stderr.contains(warned), "{}", told.stderr);
+}
+
+#[test]
+fn what_came_in_while_the_clock_ran_a_year_ahead_does_not_confirm_it() {
+    // Given a collector whose clock is wrong, and which has read one node by it
+    // and missed another
+    let (isems, node) = filled(20);
+    let gone = "127.0.0.1:9";
+    let ahead = days_ahead(isems, 366)
+        .set("ISEMS_ROUTER_IPS", &format!("{},{gone}", node.address()))
+        .set("ISEMS_POLL_TIMEOUT", "2s");
+    let told = ahead.run(&["update-data"]);
+    assert!(told.stdout.contains("cannot connect"), "{told:#?}");
+
+    // When another process prunes
+    let told = ahead.run(&["prune"]).expect(0);
+
+    // Then that goes by no more than before
+    assert_eq!(told.last_line(), "Removed 0 measurements of 0 nodes");
+    assert!(told.stderr.contains("no node confirms the clock"), "{}", told.stderr);
+    assert_eq!(ahead.database().count(), 21);
+}
+
+#[test]
+fn what_serve_received_by_a_wrong_clock_is_not_believed_after_its_restart() {
+    let (isems, _node) = filled(20);
+    let ahead = days_ahead(isems, 366);
+    let serving = ahead.serve();
+    serving.wait_for_log("polling round");
+    serving.stop().expect(0);
+
+    let told = first_pruning(&ahead.serve());
+
+    assert!(told.contains("removed 0 measurements"), "{told}");
+    assert_eq!(ahead.database().count(), 21);
+}
+
+#[test]
+fn a_clock_that_a_node_once_confirmed_is_gone_by_until_two_days_later() {
+    // Given a node that confirmed our clock, and is not heard of any more
+    let (isems, node) = filled(40);
+    drop(node);
+
+    // When it is the day after
+    let told = days_ahead(isems, 1).run(&["prune"]).expect(0);
+
+    // Then what is old goes
+    assert_eq!(told.last_line(), "Removed 12 measurements of 1 node");
+    assert!(!told.stderr.contains("the clock"), "{}", told.stderr);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, Bucket, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId, NodeState,
-    PruneMode, PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary,
-    StoreReport, StoredMeasurement, Timestamp, testing::repo_suite,
+    Batch, Bucket, ClockMarks, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId,
+    NodeState, PruneMode, PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, SourceId,
+    SourceSummary, StoreReport, StoredMeasurement, Timestamp, testing::repo_suite,
 };
 
 // The stranger's repository begins here,
@@ -75,8 +75,8 @@ impl MeasurementRepo for MapRepo {
         let (rows, ledger) = &*self.open();
         Ok(ledger.state(node, newest_first(rows, node).map(|row| &row.measurement)))
     }
-    async fn newest_arrival(&self) -> Result<Option<Timestamp>> {
-        Ok(self.open().1.newest_arrival())
+    async fn clock_marks(&self) -> Result<ClockMarks> {
+        Ok(self.open().1.clock_marks())
     }
     async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>> {
         Ok(self.open().1.read_positions())

@@ -115,8 +115,8 @@ async fn store(
 ) -> Result<(), isems_core::RepoError> {
     let batch = Batch {
         parts: vec![SourcePart { update: None, rows }],
-        nodes: Vec::new(),
         origin: BatchOrigin::Import,
+        ..Batch::default()
     };
     for part in into.store(&batch).await?.parts {
         report.imported += part.stored;

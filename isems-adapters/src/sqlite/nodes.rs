@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use isems_core::{ClockRun, KnownTelemetry, NodeId, NodeState, NodeVersion, Timestamp};
+use isems_core::{ClockMarks, ClockRun, KnownTelemetry, NodeId, NodeState, NodeVersion, Timestamp};
 use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::row;
@@ -57,22 +57,31 @@ pub(super) async fn create(
     Ok(NodeRow { id, version: 0, pruned_until: None })
 }
 
-/// Gives the changed nodes a version that none ever had, and remembers the
-/// latest arrival.
+/// Remembers what is known of our own clock.
+pub(super) async fn record_clock(
+    connection: &mut SqliteConnection,
+    marks: ClockMarks,
+) -> Result<(), sqlx::Error> {
+    if marks == ClockMarks::default() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE store_state SET \
+         newest_arrival = max(ifnull(newest_arrival, ?1), ifnull(?1, newest_arrival)), \
+         clock_confirmed = max(ifnull(clock_confirmed, ?2), ifnull(?2, clock_confirmed))",
+    )
+    .bind(marks.newest_arrival.map(Timestamp::as_unix))
+    .bind(marks.confirmed.map(Timestamp::as_unix))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// Gives the changed nodes a version that none ever had.
 pub(super) async fn record_change(
     connection: &mut SqliteConnection,
     changed: &BTreeSet<i64>,
-    arrival: Option<Timestamp>,
 ) -> Result<(), sqlx::Error> {
-    if let Some(arrival) = arrival {
-        sqlx::query(
-            "UPDATE store_state SET newest_arrival = ?1 \
-             WHERE newest_arrival IS NULL OR newest_arrival < ?1",
-        )
-        .bind(arrival.as_unix())
-        .execute(&mut *connection)
-        .await?;
-    }
     if changed.is_empty() {
         return Ok(());
     }
@@ -179,9 +188,14 @@ pub(super) async fn state(pool: &SqlitePool, node: &NodeId) -> Result<NodeState,
     Ok(NodeState { version: found.version, runs, telemetry, pruned_until: found.pruned_until })
 }
 
-/// The latest arrival of anything.
-pub(super) async fn newest_arrival(pool: &SqlitePool) -> Result<Option<Timestamp>, sqlx::Error> {
-    let newest: Option<i64> =
-        sqlx::query_scalar("SELECT newest_arrival FROM store_state").fetch_one(pool).await?;
-    Ok(newest.map(Timestamp::from_unix))
+/// What is remembered of our own clock.
+pub(super) async fn clock_marks(pool: &SqlitePool) -> Result<ClockMarks, sqlx::Error> {
+    let (newest_arrival, confirmed): (Option<i64>, Option<i64>) =
+        sqlx::query_as("SELECT newest_arrival, clock_confirmed FROM store_state")
+            .fetch_one(pool)
+            .await?;
+    Ok(ClockMarks {
+        newest_arrival: newest_arrival.map(Timestamp::from_unix),
+        confirmed: confirmed.map(Timestamp::from_unix),
+    })
 }

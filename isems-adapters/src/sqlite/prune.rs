@@ -215,7 +215,7 @@ async fn note_gone(
         .bind(node)
         .execute(&mut *connection)
         .await?;
-    nodes::record_change(connection, &BTreeSet::from([node]), None).await
+    nodes::record_change(connection, &BTreeSet::from([node])).await
 }
 
 /// Removes a node and all that is known of it, in small transactions: its rows,

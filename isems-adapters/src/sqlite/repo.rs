@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, Bucket, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeState, PruneMode,
-    PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary, StoreReport,
-    StoredMeasurement, Timestamp,
+    Batch, Bucket, ClockMarks, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeState,
+    PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary,
+    StoreReport, StoredMeasurement, Timestamp,
 };
 use tokio::task::JoinHandle;
 
@@ -174,10 +174,10 @@ impl MeasurementRepo for SqliteRepo {
         state.map_err(|error| self.files.failed(error))
     }
 
-    async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError> {
+    async fn clock_marks(&self) -> Result<ClockMarks, RepoError> {
         self.files.look().await?;
-        let newest = nodes::newest_arrival(&*self.reader.pool().await).await;
-        newest.map_err(|error| self.files.failed(error))
+        let marks = nodes::clock_marks(&*self.reader.pool().await).await;
+        marks.map_err(|error| self.files.failed(error))
     }
 
     async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError> {

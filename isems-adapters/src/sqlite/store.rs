@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use isems_core::{
-    Batch, BatchOrigin, Measurement, NodeId, NodeUpdate, PartReport, SourcePart, StoreReport,
-    Timestamp,
+    Batch, BatchOrigin, ClockMarks, Measurement, NodeId, NodeUpdate, PartReport, SourcePart,
+    StoreReport, Timestamp,
 };
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -61,7 +61,9 @@ impl Writing<'_> {
             self.changed.insert(node.id);
         }
         self.hours.write(self.connection, self.origin).await?;
-        nodes::record_change(self.connection, &self.changed, self.arrival).await?;
+        let marks = ClockMarks { newest_arrival: self.arrival, confirmed: batch.clock_confirmed };
+        nodes::record_clock(self.connection, marks).await?;
+        nodes::record_change(self.connection, &self.changed).await?;
         Ok(report)
     }
 
@@ -92,7 +94,7 @@ impl Writing<'_> {
                 tally.add(&report.into());
                 accounts::enter(self.connection, source, node.id, &tally).await?;
             }
-            self.arrived(Some(update.at));
+            self.arrived(update.arrival());
         }
         Ok(report)
     }

@@ -22,14 +22,13 @@ pub(crate) struct Pruning {
     policy: RetentionPolicy,
     clock: Arc<dyn Clock>,
     writer: Arc<Writer>,
-    /// The newest arrival before this process took anything in: what it takes
-    /// in arrives by the clock that is in question.
-    passed: Option<Timestamp>,
+    /// What had surely passed when this process began.
+    passed: Timestamp,
     began: Instant,
 }
 
 impl Pruning {
-    /// Prunes `repo` by `policy`. To be made before anything is taken in.
+    /// Prunes `repo` by `policy`.
     ///
     /// # Errors
     /// If the repository cannot be read.
@@ -39,7 +38,7 @@ impl Pruning {
         clock: Arc<dyn Clock>,
         writer: Arc<Writer>,
     ) -> Result<Self, RepoError> {
-        let passed = repo.newest_arrival().await?;
+        let passed = writer.surely_passed().await?;
         Ok(Self { repo, policy, clock, writer, passed, began: Instant::now() })
     }
 
@@ -50,9 +49,7 @@ impl Pruning {
     pub(crate) async fn prune(&self, mode: PruneMode) -> Result<PruneReport, RepoError> {
         let now = self.clock.now();
         let reckoning = if self.policy.keep_days.is_some() {
-            let since = i64::try_from(self.began.elapsed().as_secs()).unwrap_or(i64::MAX);
-            let passed = self.passed.map(|passed| passed.plus(since));
-            Reckoning::of(self.writer.clock_trust(now).await?, now, passed)
+            Reckoning::of(self.writer.clock_trust(now).await?, now, self.passed().await?)
         } else {
             Reckoning::Ours(now)
         };
@@ -61,6 +58,12 @@ impl Pruning {
         }
         let (policy, now) = reckoning.limit(&self.policy, now);
         self.repo.prune(&policy, now, mode).await
+    }
+
+    /// Time passes also where no node confirms what our clock shows.
+    async fn passed(&self) -> Result<Timestamp, RepoError> {
+        let since = i64::try_from(self.began.elapsed().as_secs()).unwrap_or(i64::MAX);
+        Ok(self.writer.surely_passed().await?.max(self.passed.plus(since)))
     }
 
     /// Prunes soon after the start and then once a day, until `stop` is asked

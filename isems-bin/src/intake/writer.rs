@@ -99,6 +99,14 @@ impl Writer {
         self.collector.lock().await.clock_trust(now).await
     }
 
+    /// A moment that has passed, whatever our own clock shows.
+    ///
+    /// # Errors
+    /// If the repository cannot be read.
+    pub(crate) async fn surely_passed(&self) -> Result<Timestamp, RepoError> {
+        self.collector.lock().await.surely_passed().await
+    }
+
     /// Notes that a source could not deliver. Nothing is tried again: the next
     /// failure says more.
     pub(super) async fn note_failure(&self, error: &SourceError, kind: SourceKind) {

@@ -78,6 +78,16 @@ pub enum ClockTrust {
     Doubted(Doubt),
 }
 
+impl ClockTrust {
+    /// Why it is doubted, if it is.
+    pub(super) const fn doubt(self) -> Option<Doubt> {
+        match self {
+            Self::Doubted(doubt) => Some(doubt),
+            Self::Confirmed | Self::Unconfirmed => None,
+        }
+    }
+}
+
 impl Doubt {
     /// The best guess of the present, where our clock shows `now`. Rather too
     /// early than too late: a time in the future would make a node look alive
@@ -113,6 +123,10 @@ impl OwnClock {
         Self { built, newest_arrival: None, opinions: BTreeMap::new() }
     }
 
+    pub(super) const fn built(&self) -> Timestamp {
+        self.built
+    }
+
     pub(super) const fn newest_arrival(&self) -> Option<Timestamp> {
         self.newest_arrival
     }
@@ -146,7 +160,7 @@ impl OwnClock {
     }
 
     /// Whether the clock that shows `now` is to be doubted.
-    pub(super) fn doubt(&mut self, now: Timestamp) -> Option<Doubt> {
+    fn doubt(&mut self, now: Timestamp) -> Option<Doubt> {
         self.opinions.retain(|_, opinion| now.since(opinion.heard).abs() <= HEARD_WITHIN);
         if now < self.built {
             return Some(Doubt::BeforeBuild { built: self.built });

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on is meant to panic")]
 
 mod clock_fixtures;
+mod confirmed;
 mod deliveries;
 mod reboots;
 mod telemetry;

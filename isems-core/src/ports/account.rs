@@ -97,6 +97,14 @@ pub struct SourceUpdate {
     pub node: Option<NodeId>,
 }
 
+impl SourceUpdate {
+    /// When an answer came, if one did.
+    #[must_use]
+    pub fn arrival(&self) -> Option<Timestamp> {
+        self.error.is_none().then_some(self.at)
+    }
+}
+
 /// What is known of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSummary {

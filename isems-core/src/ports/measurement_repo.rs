@@ -162,6 +162,20 @@ pub struct Batch {
     pub nodes: Vec<NodeUpdate>,
     /// Where the rows come from.
     pub origin: BatchOrigin,
+    /// The present moment by our own clock, if a node shows the same.
+    pub clock_confirmed: Option<Timestamp>,
+}
+
+/// What a repository remembers of our own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockMarks {
+    /// The latest arrival of any measurement, or of any answer that a
+    /// [`SourceUpdate`] tells of, by which a clock that was set back is
+    /// noticed. A failure is no arrival.
+    pub newest_arrival: Option<Timestamp>,
+    /// The latest [`Batch::clock_confirmed`] of all that was stored: a moment
+    /// that has passed whatever our clock shows later.
+    pub confirmed: Option<Timestamp>,
 }
 
 /// What became of a batch: a report per part, in the same order.
@@ -342,12 +356,11 @@ pub trait MeasurementRepo: MeasurementReader {
     /// See [`RepoError`].
     async fn node_state(&self, node: &NodeId) -> Result<NodeState, RepoError>;
 
-    /// The latest arrival of any measurement or [`SourceUpdate`], by which a
-    /// clock that was set back is noticed.
+    /// What is remembered of our own clock.
     ///
     /// # Errors
     /// See [`RepoError`].
-    async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError>;
+    async fn clock_marks(&self) -> Result<ClockMarks, RepoError>;
 
     /// How far each source was read.
     ///

@@ -12,8 +12,8 @@ const SLACK: i64 = 2 * DAY;
 pub enum Reckoning {
     /// By our own clock.
     Ours(Timestamp),
-    /// By an earlier moment: our clock is far ahead of all that was received,
-    /// and nobody confirms it. Rather too much is kept than too little.
+    /// By an earlier moment: our clock is far ahead of what is known to have
+    /// passed, and no node confirms it. Rather too much is kept than too little.
     Earlier {
         /// That moment.
         by: Timestamp,
@@ -27,13 +27,14 @@ pub enum Reckoning {
 
 impl Reckoning {
     /// What holds where our clock shows `now` and the moment `passed` is known
-    /// to have come, by what was received until then (`None`: nothing was).
+    /// to have passed, by more than our clock's word
+    /// ([`Collector::surely_passed`](crate::Collector::surely_passed)).
     #[must_use]
-    pub fn of(trust: ClockTrust, now: Timestamp, passed: Option<Timestamp>) -> Self {
-        let believed = passed.map(|passed| (passed, passed.plus(SLACK)));
-        match (trust, believed) {
-            (ClockTrust::Doubted(doubt), _) => Self::Doubted(doubt),
-            (ClockTrust::Unconfirmed, Some((passed, by))) if by < now => {
+    pub fn of(trust: ClockTrust, now: Timestamp, passed: Timestamp) -> Self {
+        let by = passed.plus(SLACK);
+        match trust {
+            ClockTrust::Doubted(doubt) => Self::Doubted(doubt),
+            ClockTrust::Unconfirmed if by < now => {
                 Self::Earlier { by, days_ahead: now.since(passed) / DAY }
             }
             _ => Self::Ours(now),
@@ -55,9 +56,9 @@ impl Reckoning {
         match self {
             Self::Ours(_) => None,
             Self::Earlier { days_ahead, .. } => Some(format!(
-                "the clock of this machine shows a time {days_ahead} days after the newest \
-                 measurement came in, and no node confirms it: until one does, ages are reckoned \
-                 from {} days after that measurement",
+                "no node confirms the clock of this machine, and it shows a time {days_ahead} days \
+                 after the last one that is known to have passed: until a node confirms it, ages \
+                 are reckoned from {} days after that",
                 SLACK / DAY
             )),
             Self::Doubted(doubt) => Some(format!(
@@ -80,17 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_nothing_confirms_is_not_believed_far_beyond_what_was_received() {
+    fn a_clock_that_no_node_confirms_is_not_believed_far_beyond_what_surely_passed() {
         use ClockTrust::{Confirmed, Unconfirmed};
-        for (trust, passed, days, by) in [
-            (Unconfirmed, Some(PASSED), 1, 1),
-            (Unconfirmed, Some(PASSED), 2, 2),
-            (Unconfirmed, Some(PASSED), 366, 2),
-            (Confirmed, Some(PASSED), 366, 366),
-            (Unconfirmed, None, 366, 366),
-        ] {
+        for (trust, days, by) in
+            [(Unconfirmed, 1, 1), (Unconfirmed, 2, 2), (Unconfirmed, 366, 2), (Confirmed, 366, 366)]
+        {
             let now = days_later(days);
-            let reckoning = Reckoning::of(trust, now, passed);
+            let reckoning = Reckoning::of(trust, now, PASSED);
             assert_eq!(reckoning.limit(&POLICY, now), (POLICY, days_later(by)), "{days} days");
             assert_eq!(reckoning.warning().is_some(), by != days, "{days} days");
         }
@@ -100,7 +97,7 @@ mod tests {
     fn a_clock_that_is_doubted_removes_nothing_for_its_age() {
         let doubt = Doubt::NodesDisagree { nodes: 3, ahead: -400 * DAY };
         let now = days_later(400);
-        let reckoning = Reckoning::of(ClockTrust::Doubted(doubt), now, Some(PASSED));
+        let reckoning = Reckoning::of(ClockTrust::Doubted(doubt), now, PASSED);
         let (left, _) = reckoning.limit(&POLICY, now);
         assert_eq!(left, RetentionPolicy { keep_days: None, ..POLICY });
         assert!(reckoning.warning().unwrap().contains("3 nodes agree"));

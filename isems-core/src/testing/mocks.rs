@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use mockall::mock;
 
 use crate::{
-    Batch, Bucket, Delivery, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeSource,
-    NodeState, PruneMode, PruneReport, ReadPosition, Receipt, RepoError, RetentionPolicy,
-    SourceError, SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
+    Batch, Bucket, ClockMarks, Delivery, HistoryRange, MeasurementReader, MeasurementRepo, NodeId,
+    NodeSource, NodeState, PruneMode, PruneReport, ReadPosition, Receipt, RepoError,
+    RetentionPolicy, SourceError, SourceId, SourceSummary, StoreReport, StoredMeasurement,
+    Timestamp,
 };
 
 mock! {
@@ -51,7 +52,7 @@ mock! {
     impl MeasurementRepo for MeasurementRepo {
         async fn store(&self, batch: &Batch) -> Result<StoreReport, RepoError>;
         async fn node_state(&self, node: &NodeId) -> Result<NodeState, RepoError>;
-        async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError>;
+        async fn clock_marks(&self) -> Result<ClockMarks, RepoError>;
         async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError>;
         async fn prune(
             &self,

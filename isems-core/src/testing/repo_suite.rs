@@ -118,6 +118,8 @@ cases![
     accounting::read_positions_are_kept_until_replaced,
     accounting::a_refused_batch_leaves_no_account,
     accounting::the_newest_arrival_is_known,
+    accounting::a_failure_is_no_arrival,
+    accounting::the_latest_confirmed_moment_is_known,
     pruning::prune_removes_what_the_rule_says,
     pruning::a_dry_run_reports_and_removes_nothing,
     pruning::the_newest_row_of_a_node_stays,

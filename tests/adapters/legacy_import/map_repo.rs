@@ -7,9 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, BatchOrigin, Bucket, HistoryRange, Measurement, MeasurementReader, MeasurementRepo,
-    NodeId, NodeState, PartReport, PruneMode, PruneReport, ReadPosition, RepoError,
-    RetentionPolicy, SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
+    Batch, BatchOrigin, Bucket, ClockMarks, HistoryRange, Measurement, MeasurementReader,
+    MeasurementRepo, NodeId, NodeState, PartReport, PruneMode, PruneReport, ReadPosition,
+    RepoError, RetentionPolicy, SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
 };
 
 type Rows = BTreeMap<(NodeId, Timestamp), Measurement>;
@@ -75,7 +75,7 @@ impl MeasurementRepo for MapRepo {
         unreachable!("the import asks for nothing")
     }
 
-    async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError> {
+    async fn clock_marks(&self) -> Result<ClockMarks, RepoError> {
         unreachable!("the import asks for nothing")
     }
 

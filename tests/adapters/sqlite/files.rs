@@ -2,8 +2,8 @@
 
 use isems_adapters::sqlite::SqliteRepo;
 use isems_core::{
-    MeasurementReader, MeasurementRepo, RepoError, SourceId, SourceKind, SourcePart, SourceUpdate,
-    Tally, Timestamp,
+    ClockMarks, MeasurementReader, MeasurementRepo, RepoError, SourceId, SourceKind, SourcePart,
+    SourceUpdate, Tally, Timestamp,
     testing::{measurement, node},
 };
 
@@ -128,7 +128,7 @@ async fn a_batch_that_fails_in_its_middle_leaves_nothing() {
     assert!(error.to_string().contains("broken on purpose"), "{error}");
     assert_eq!(history(&repo, "A").await, []);
     assert_eq!(repo.sources().await.unwrap(), []);
-    assert_eq!(repo.newest_arrival().await.unwrap(), None);
+    assert_eq!(repo.clock_marks().await.unwrap(), ClockMarks::default());
     assert_eq!(repo.node_state(&node("A")).await.unwrap().version, 0);
     whole.parts.pop();
     assert_eq!(repo.store(&whole).await.unwrap().parts[0].stored, 200);

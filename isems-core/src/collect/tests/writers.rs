@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::{
-    Bucket, MeasurementReader, NodeState, PruneMode, PruneReport, ReadPosition, RetentionPolicy,
-    SourceSummary, StoreReport, StoredMeasurement, testing::MockMeasurementRepo,
+    Bucket, ClockMarks, MeasurementReader, NodeState, PruneMode, PruneReport, ReadPosition,
+    RetentionPolicy, SourceSummary, StoreReport, StoredMeasurement, testing::MockMeasurementRepo,
 };
 
 const T: i64 = 1_748_768_945;
@@ -51,8 +51,8 @@ impl MeasurementRepo for Race {
     async fn node_state(&self, node: &NodeId) -> Result<NodeState, RepoError> {
         self.repo.node_state(node).await
     }
-    async fn newest_arrival(&self) -> Result<Option<Timestamp>, RepoError> {
-        self.repo.newest_arrival().await
+    async fn clock_marks(&self) -> Result<ClockMarks, RepoError> {
+        self.repo.clock_marks().await
     }
     async fn read_positions(&self) -> Result<BTreeMap<SourceId, ReadPosition>, RepoError> {
         self.repo.read_positions().await
@@ -92,7 +92,7 @@ fn two_collectors_that_poll_a_node_without_clock_at_once_store_each_line_once() 
 fn a_repository_that_always_is_changed_by_others_ends_in_an_error() {
     let mut repo = MockMeasurementRepo::new();
     let node = || NodeId::new("A").unwrap();
-    repo.expect_newest_arrival().returning(|| Ok(None));
+    repo.expect_clock_marks().returning(|| Ok(ClockMarks::default()));
     repo.expect_node_state().returning(|_| Ok(NodeState::default()));
     repo.expect_store().times(ATTEMPTS).returning(move |_| Err(RepoError::Stale { node: node() }));
     let mut collector = Collector::new(Arc::new(repo), BUILT);
@@ -104,7 +104,7 @@ fn a_repository_that_always_is_changed_by_others_ends_in_an_error() {
 #[test]
 fn a_failed_store_may_be_repeated() {
     let mut repo = MockMeasurementRepo::new();
-    repo.expect_newest_arrival().returning(|| Ok(None));
+    repo.expect_clock_marks().returning(|| Ok(ClockMarks::default()));
     repo.expect_node_state().returning(|_| Ok(NodeState::default()));
     let full = || Err(RepoError::Full { what: "no space left".into(), cause: None });
     repo.expect_store().times(1).returning(move |_| full());

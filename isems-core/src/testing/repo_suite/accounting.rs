@@ -179,18 +179,40 @@ pub(super) async fn a_refused_batch_leaves_no_account(fresh: &dyn RepoUnderTest)
     assert!(matches!(repo.store(&batch).await, Err(RepoError::Stale { .. })));
     assert_eq!(repo.sources().await.unwrap(), []);
     assert_eq!(repo.read_positions().await.unwrap(), BTreeMap::new());
-    assert_eq!(repo.newest_arrival().await.unwrap(), None);
+    assert_eq!(repo.clock_marks().await.unwrap().newest_arrival, None);
 }
 
 pub(super) async fn the_newest_arrival_is_known(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
-    assert_eq!(repo.newest_arrival().await.unwrap(), None);
+    assert_eq!(repo.clock_marks().await.unwrap().newest_arrival, None);
     let imported = Measurement { received: None, ..measurement("A", 900, 12.0) };
     store(&*repo, &rows([imported])).await;
-    assert_eq!(repo.newest_arrival().await.unwrap(), None, "an import has no arrival");
+    assert_eq!(repo.clock_marks().await.unwrap().newest_arrival, None, "an import has no arrival");
     store(&*repo, &rows([measurement("A", 1000, 12.0)])).await;
-    assert_eq!(repo.newest_arrival().await.unwrap(), Some(at(1060)));
+    assert_eq!(repo.clock_marks().await.unwrap().newest_arrival, Some(at(1060)));
     store(&*repo, &part(success("s", 5000), [])).await;
     store(&*repo, &part(success("s", 4000), [])).await;
-    assert_eq!(fresh.open().await.newest_arrival().await.unwrap(), Some(at(5000)));
+    assert_eq!(fresh.open().await.clock_marks().await.unwrap().newest_arrival, Some(at(5000)));
+}
+
+pub(super) async fn a_failure_is_no_arrival(fresh: &dyn RepoUnderTest) {
+    let repo = fresh.open().await;
+    store(&*repo, &part(success("s", 1000), [])).await;
+    let failure = SourceUpdate { error: Some("no route to host".into()), ..success("s", 9000) };
+    store(&*repo, &part(failure, [])).await;
+    assert_eq!(repo.clock_marks().await.unwrap().newest_arrival, Some(at(1000)));
+}
+
+pub(super) async fn the_latest_confirmed_moment_is_known(fresh: &dyn RepoUnderTest) {
+    let repo = fresh.open().await;
+    assert_eq!(repo.clock_marks().await.unwrap().confirmed, None);
+    store(&*repo, &part(success("s", 5000), [measurement("A", 4000, 12.0)])).await;
+    assert_eq!(repo.clock_marks().await.unwrap().confirmed, None, "what arrives confirms nothing");
+    for (moment, latest) in [(Some(2000), 2000), (None, 2000), (Some(3000), 3000), (Some(1), 3000)]
+    {
+        let batch = Batch { clock_confirmed: moment.map(at), ..part(success("s", 6000), []) };
+        store(&*repo, &batch).await;
+        assert_eq!(fresh.open().await.clock_marks().await.unwrap().confirmed, Some(at(latest)));
+    }
+    assert_eq!(repo.clock_marks().await.unwrap().newest_arrival, Some(at(6000)));
 }
