@@ -16,6 +16,7 @@ mod connect;
 mod database_url;
 mod fault;
 mod files;
+mod forget;
 mod inspect;
 pub mod legacy;
 mod nodes;

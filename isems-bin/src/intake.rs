@@ -3,6 +3,7 @@
 
 mod batch;
 mod by_node;
+mod clock_watch;
 mod log;
 mod patience;
 mod trouble;

@@ -41,7 +41,15 @@ pub(crate) struct Circumstances {
     pub(crate) retained: bool,
     /// Our own clock is doubted; then this is the best guess of the present.
     /// Nothing is corrected or refused by a doubted clock.
-    pub(crate) doubted: Option<Timestamp>,
+    pub(crate) doubted: Option<Guess>,
+}
+
+/// A guess of the present.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guess {
+    pub(crate) present: Timestamp,
+    /// Most nodes agree on it.
+    pub(crate) is_agreed: bool,
 }
 
 impl Circumstances {
@@ -206,17 +214,21 @@ fn continued(reported: &[Timestamp], runs: &[ClockRun], next: Option<Next>) -> O
 
 /// Whether new lines at the end of a stretch may continue a run: they must not
 /// lie in the future, and in the last stretch the node's clock must still have
-/// the run's offset.
+/// the run's offset. While our clock is doubted, the future is what most nodes
+/// take for it; what was guessed then must have been a good guess.
 fn fits(
     run: &ClockRun,
     reported: &[Timestamp],
     next: Option<Next>,
     circumstances: &Circumstances,
 ) -> bool {
-    if circumstances.doubted.is_some() {
-        return true;
-    }
     let newest = newest(reported).plus(run.offset);
+    if let Some(guess) = circumstances.doubted {
+        return !guess.is_agreed || newest <= guess.present.plus(TOLERATED_LEAD);
+    }
+    if run.guessed && circumstances.arrival.since(newest).unsigned_abs() > CLOCK_TOLERANCE {
+        return false;
+    }
     let tolerance = if run.offset == 0 { CLOCK_TOLERANCE } else { OFFSET_TOLERANCE };
     let agrees = circumstances.sender_offset().filter(|_| next.is_none()).is_none_or(|offset| {
         offset.abs_diff(run.offset) <= tolerance || was_set_since(reported, offset, circumstances)
@@ -251,7 +263,8 @@ fn begin(
             Some(offset) => (offset, Basis::Corrected),
             None if circumstances.is_possible(newest) => (0, Basis::Node),
             None => {
-                let now = circumstances.doubted.unwrap_or(circumstances.arrival);
+                let now =
+                    circumstances.doubted.map_or(circumstances.arrival, |guess| guess.present);
                 (now.since(newest), Basis::Estimated)
             }
         },

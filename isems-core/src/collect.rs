@@ -20,7 +20,7 @@ use std::{
 
 use desk::Desk;
 use new_nodes::NewNodes;
-use own_clock::OwnClock;
+use own_clock::{Ahead, OwnClock};
 pub use own_clock::{ClockTrust, Doubt};
 use parsed::Parsed;
 pub use report::{DeliveryReport, Note};
@@ -92,13 +92,13 @@ impl Collector {
         deliveries: &[Delivery],
         now: Timestamp,
     ) -> Result<Vec<DeliveryReport>, RepoError> {
-        self.know_newest_arrival().await?;
+        self.know_clock_marks().await?;
         let parsed = self.parse(deliveries).await?;
         for (delivery, parsed) in deliveries.iter().zip(&parsed) {
-            self.own_clock.hear(delivery, parsed);
+            self.own_clock.hear(delivery, parsed, now);
         }
         let trust = self.own_clock.trust(now);
-        let doubt = trust.doubt();
+        let doubt = trust.doubt().map(|doubt| (doubt, self.own_clock.seems_ahead(doubt, now)));
         self.new_nodes.forget_old(now);
         let mut attempts = 1;
         let (batch, judged, new_nodes, stored) = loop {
@@ -132,8 +132,14 @@ impl Collector {
     /// # Errors
     /// If the repository cannot be read.
     pub async fn clock_trust(&mut self, now: Timestamp) -> Result<ClockTrust, RepoError> {
-        self.know_newest_arrival().await?;
+        self.know_clock_marks().await?;
         Ok(self.own_clock.trust(now))
+    }
+
+    /// To be called when our own clock was set, by hand or by NTP, and shows
+    /// `now`: what nodes said against it before then counts no more.
+    pub fn clock_was_set(&mut self, now: Timestamp) {
+        self.own_clock.was_set(now);
     }
 
     /// A moment that has passed, whatever our own clock shows: the program was
@@ -146,9 +152,9 @@ impl Collector {
         Ok(confirmed.map_or(self.own_clock.built(), |moment| moment.max(self.own_clock.built())))
     }
 
-    async fn know_newest_arrival(&mut self) -> Result<(), RepoError> {
-        if self.own_clock.newest_arrival().is_none() {
-            self.own_clock.note_arrival(self.repo.clock_marks().await?.newest_arrival);
+    async fn know_clock_marks(&mut self) -> Result<(), RepoError> {
+        if !self.own_clock.knows_marks() {
+            self.own_clock.know_marks(self.repo.clock_marks().await?);
         }
         Ok(())
     }
@@ -239,15 +245,16 @@ impl Collector {
         &self,
         deliveries: &[Delivery],
         parsed: &[Parsed],
-        doubt: Option<Doubt>,
+        doubt: Option<(Doubt, Ahead)>,
     ) -> Result<(Batch, Vec<(DeliveryReport, usize)>, BTreeMap<NodeId, Timestamp>), RepoError> {
-        let mut desk = Desk::new(&*self.repo, doubt, &self.new_nodes);
+        let ahead = doubt.map(|(_, ahead)| ahead);
+        let mut desk = Desk::new(&*self.repo, ahead, &self.new_nodes);
         let mut batch = Batch::default();
         let mut reports = Vec::with_capacity(deliveries.len());
         for (delivery, parsed) in deliveries.iter().zip(parsed) {
             let mut judged = desk.judge(delivery, parsed).await?;
             let mut notes = mem::take(&mut judged.notes);
-            notes.extend(doubt.map(Note::OwnClockDoubted));
+            notes.extend(doubt.map(|(doubt, _)| Note::OwnClockDoubted(doubt)));
             let rejected = mem::take(&mut judged.rejected);
             let parts = parts::of(delivery, parsed, judged);
             let mut report = DeliveryReport {

@@ -69,17 +69,15 @@ impl Ledger {
                 return Err(RepoError::Stale { node: update.node.clone() });
             }
         }
-        for update in &batch.nodes {
-            self.touch(&update.node).runs.clone_from(&update.runs);
-        }
         let mut marks = self.clock_marks;
         marks.confirmed = marks.confirmed.max(batch.clock_confirmed);
         let mut report = StoreReport::default();
         for part in &batch.parts {
             let mut counts = PartReport::default();
             for row in &part.rows {
-                let expired =
-                    self.touch(&row.node).pruned_until.is_some_and(|until| row.observed <= until);
+                let page = self.touch(&row.node);
+                let expired = page.pruned_until.is_some_and(|until| row.observed <= until)
+                    && ClockRun::may_repeat(&page.runs, row);
                 match put(row, batch.origin == BatchOrigin::Import || !expired) {
                     Put::Inserted => {
                         self.touch(&row.node).roll_up(row, batch.origin);
@@ -109,6 +107,9 @@ impl Ledger {
                 }
             }
             report.parts.push(counts);
+        }
+        for update in &batch.nodes {
+            self.touch(&update.node).runs.clone_from(&update.runs);
         }
         self.clock_marks = marks;
         Ok(report)

@@ -32,8 +32,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// the other, so that the cause is named and not its consequence.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads that may run at the same time.
-const READERS: u32 = 4;
+/// Reads of others, like the API, that may run at the same time.
+const READERS: u32 = 8;
+
+/// Reads of the repository itself that may: what intake looks up, and what
+/// pruning counts.
+const OWN_READERS: u32 = 2;
 
 /// Rows that a connection may read before they are taken. With few, its thread
 /// and the one that takes them keep waiting for each other.
@@ -96,12 +100,32 @@ pub(super) fn writer_pool(
         .connect_lazy_with(writing(path))
 }
 
-/// The connections that only read; `query_only` forbids even temporary tables.
+/// The connections that only read. Those of the repository are its own, so that
+/// intake never waits for others that read.
+#[derive(Debug)]
+pub(super) struct Readers {
+    pub(super) shared: SqlitePool,
+    pub(super) own: SqlitePool,
+}
+
+impl Readers {
+    pub(super) async fn open(path: &Path) -> Self {
+        let own = reader_pool(path, OWN_READERS).await;
+        Self { shared: reader_pool(path, READERS).await, own }
+    }
+
+    pub(super) async fn close(&self) {
+        self.shared.close().await;
+        self.own.close().await;
+    }
+}
+
+/// Connections that only read; `query_only` forbids even temporary tables.
 /// They are opened together and stay open: one that is opened later could meet
 /// another file.
-pub(super) async fn reader_pool(path: &Path) -> SqlitePool {
-    let pool = pool_options(READERS)
-        .min_connections(READERS)
+async fn reader_pool(path: &Path, readers: u32) -> SqlitePool {
+    let pool = pool_options(readers)
+        .min_connections(readers)
         .after_connect(|connection, _| {
             Box::pin(async move {
                 touch(connection).await;
@@ -111,7 +135,7 @@ pub(super) async fn reader_pool(path: &Path) -> SqlitePool {
         .before_acquire(|connection, _| Box::pin(async move { Ok(is_idle(connection).await) }))
         .connect_lazy_with(reading(path).pragma("query_only", "ON"));
     let mut opened = Vec::new();
-    for _ in 0..READERS {
+    for _ in 0..readers {
         match pool.acquire().await {
             Ok(connection) => opened.push(connection),
             Err(error) => {
@@ -237,7 +261,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("isems.db");
         prepare(&path).await.unwrap();
-        let reader = reader_pool(&path).await;
+        let reader = reader_pool(&path, 1).await;
 
         for statement in [
             "INSERT INTO node (name, version) VALUES ('x', 1)",

@@ -38,6 +38,7 @@ impl Files {
         &self.path
     }
 
+    /// For the repository itself.
     pub(super) fn reader(&self) -> SqliteReader {
         self.reader.clone()
     }
@@ -104,7 +105,7 @@ impl Files {
     async fn try_follow(&self) -> Result<Option<RepoError>, RepoError> {
         let mut writer = self.writer.write().await;
         let Some(displaced) = writer.displaced() else { return Ok(None) };
-        let found = writer.follow(&self.reader.pool, &self.path).await?;
+        let found = writer.follow(&self.reader.readers, &self.path).await?;
         Ok(Some(followed(&self.path, displaced, found)))
     }
 

@@ -44,6 +44,15 @@ pub(super) async fn pruned_until(
     Ok(found.and_then(|node| node.pruned_until))
 }
 
+/// Whether a row of `node` is a node: one that is being removed has lost its
+/// name, and has one that no node can have.
+macro_rules! is_known {
+    () => {
+        "substr(name, 1, 1) <> '%'"
+    };
+}
+pub(super) use is_known;
+
 /// A new node. Its version is that of an unknown one until
 /// [`record_change`] raises it.
 pub(super) async fn create(
@@ -117,8 +126,9 @@ pub(super) async fn replace_runs(
     }
     for (index, run) in runs.iter().enumerate().skip(same) {
         sqlx::query(
-            "INSERT INTO clock_run (node, position, shift, basis, first_reported, last_reported) \
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO clock_run \
+             (node, position, shift, basis, first_reported, last_reported, guessed) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(node)
         .bind(position(index))
@@ -126,6 +136,7 @@ pub(super) async fn replace_runs(
         .bind(row::basis_code(run.basis))
         .bind(run.first_reported.as_unix())
         .bind(run.last_reported.as_unix())
+        .bind(run.guessed)
         .execute(&mut *connection)
         .await?;
     }
@@ -136,12 +147,13 @@ fn position(index: usize) -> i64 {
     i64::try_from(index).unwrap_or(i64::MAX)
 }
 
-async fn load_runs(
+/// The clock runs of a node, oldest first.
+pub(super) async fn load_runs(
     connection: &mut SqliteConnection,
     node: i64,
 ) -> Result<Vec<ClockRun>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT shift, basis, first_reported, last_reported FROM clock_run \
+        "SELECT shift, basis, first_reported, last_reported, guessed FROM clock_run \
          WHERE node = ? ORDER BY position",
     )
     .bind(node)
@@ -154,6 +166,7 @@ async fn load_runs(
                 basis: row::basis(run.try_get(1)?)?,
                 first_reported: Timestamp::from_unix(run.try_get(2)?),
                 last_reported: Timestamp::from_unix(run.try_get(3)?),
+                guessed: run.try_get(4)?,
             })
         })
         .collect()

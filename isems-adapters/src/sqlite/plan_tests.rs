@@ -3,7 +3,7 @@
 
 use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
-use super::{connect, nodes, prune, reader, rollups, rows};
+use super::{connect, forget, nodes, prune, reader, rollups, rows};
 
 /// The steps of a statement's plan over an empty database.
 async fn plan(statement: &str) -> Vec<String> {
@@ -34,7 +34,8 @@ async fn no_read_walks_over_all_measurements_or_sorts_them() {
         ("count too old", prune::COUNT_TOO_OLD),
         ("remove too many", prune::REMOVE_TOO_MANY),
         ("remove too old", prune::REMOVE_TOO_OLD),
-        ("remove the oldest", prune::REMOVE_OLDEST),
+        ("newest too old", prune::NEWEST_TOO_OLD),
+        ("remove some", forget::REMOVE_SOME),
         ("rollups", rollups::ROLLUPS),
         ("hour", rollups::HOUR_OF_NODE),
         ("close", rollups::CLOSE),

@@ -1,9 +1,13 @@
-//! Removing measurements: by the retention policy, or a whole node.
+//! Removing measurements by the retention policy.
 //!
 //! What the policy removes of a node are its oldest rows, whichever limit
 //! says so: those too many end where the newest `keep_per_node` begin, and those
 //! too old end at the age limit. So rows go oldest first, in small
 //! transactions, and each leaves the node as a policy could have left it.
+//!
+//! How far they go is settled and noted first. What is judged from then on goes
+//! by that, so that the node need not change with each transaction: intake would
+//! have to judge anew until all are gone.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +16,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
     connect::BEGIN,
-    nodes::{self, NodeRow},
+    nodes::{self, NodeRow, is_known},
     rollups, row,
 };
 
@@ -40,9 +44,9 @@ pub(super) const REMOVE_TOO_OLD: &str = "DELETE FROM measurement WHERE id IN \
      (SELECT id FROM measurement WHERE node = ? AND (observed, reported) < (?, ?) \
       AND observed < ? ORDER BY observed, reported LIMIT ?) RETURNING observed";
 
-pub(super) const REMOVE_OLDEST: &str = "DELETE FROM measurement WHERE id IN \
-     (SELECT id FROM measurement WHERE node = ? ORDER BY observed, reported LIMIT ?) \
-     RETURNING observed";
+pub(super) const NEWEST_TOO_OLD: &str = "SELECT observed FROM measurement \
+     WHERE node = ? AND (observed, reported) < (?, ?) AND observed < ? \
+     ORDER BY observed DESC, reported DESC LIMIT 1";
 
 /// The limits of a policy at one moment.
 #[derive(Clone, Copy)]
@@ -77,7 +81,9 @@ pub(super) async fn prune(
     };
     // Names, as the id of a node that is forgotten meanwhile may become another's.
     let names: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM node ORDER BY name").fetch_all(reader).await?;
+        sqlx::query_scalar(concat!("SELECT name FROM node WHERE ", is_known!(), " ORDER BY name"))
+            .fetch_all(reader)
+            .await?;
     for name in names {
         let node = row::node_id(&name)?;
         let mut removed = count(reader, &node, limits).await?;
@@ -142,11 +148,29 @@ async fn count(reader: &SqlitePool, node: &NodeId, limits: Limits) -> Result<Due
     Ok(due)
 }
 
+/// The newest rows that go.
+#[derive(Clone, Copy)]
+struct Cut {
+    node: i64,
+    too_many: Option<Place>,
+    /// The observed time of the newest that is too old.
+    too_old: Option<i64>,
+}
+
+impl Cut {
+    fn until(&self) -> Option<i64> {
+        self.too_many.map(|(observed, _)| observed).max(self.too_old)
+    }
+}
+
 async fn remove(writer: &SqlitePool, node: &NodeId, limits: Limits) -> Result<Due, sqlx::Error> {
     rollups::catch_up(writer, node).await?;
     let mut total = Due::default();
+    let Some(cut) = settle(writer, node, limits).await? else {
+        return Ok(total);
+    };
     loop {
-        let removed = remove_chunk(writer, node, limits).await?;
+        let removed = remove_chunk(writer, node, cut).await?;
         total.too_many += removed.too_many;
         total.too_old += removed.too_old;
         if removed.too_many + removed.too_old < CHUNK.unsigned_abs() {
@@ -155,20 +179,57 @@ async fn remove(writer: &SqlitePool, node: &NodeId, limits: Limits) -> Result<Du
     }
 }
 
-/// Removes the oldest rows that are due now, at most [`CHUNK`].
-async fn remove_chunk(
+/// Settles which rows of a node go, and notes that they are gone.
+async fn settle(
     writer: &SqlitePool,
     node: &NodeId,
     limits: Limits,
-) -> Result<Due, sqlx::Error> {
+) -> Result<Option<Cut>, sqlx::Error> {
     let mut transaction = writer.begin_with(BEGIN).await?;
     let Some(NodeRow { id: node, .. }) = nodes::find(&mut transaction, node).await? else {
+        return Ok(None);
+    };
+    let mut cut = Cut { node, too_many: None, too_old: None };
+    if let Some(keep) = limits.keep {
+        cut.too_many = place(&mut transaction, node, keep).await?;
+    }
+    if let Some(oldest_kept) = limits.oldest_kept
+        && let Some((observed, reported)) = place(&mut transaction, node, 0).await?
+    {
+        cut.too_old = sqlx::query_scalar(NEWEST_TOO_OLD)
+            .bind(node)
+            .bind(observed)
+            .bind(reported)
+            .bind(oldest_kept)
+            .fetch_optional(&mut *transaction)
+            .await?;
+    }
+    let Some(until) = cut.until() else {
+        return Ok(None);
+    };
+    sqlx::query("UPDATE node SET pruned_until = max(coalesce(pruned_until, ?1), ?1) WHERE id = ?2")
+        .bind(until)
+        .bind(node)
+        .execute(&mut *transaction)
+        .await?;
+    nodes::record_change(&mut transaction, &BTreeSet::from([node])).await?;
+    transaction.commit().await?;
+    Ok(Some(cut))
+}
+
+/// Removes the oldest rows up to the cut, at most [`CHUNK`]. Their hours stay as
+/// they are.
+async fn remove_chunk(writer: &SqlitePool, name: &NodeId, cut: Cut) -> Result<Due, sqlx::Error> {
+    let mut transaction = writer.begin_with(BEGIN).await?;
+    let found = nodes::find(&mut transaction, name).await?;
+    // Another node of that name, or another that took the place of a forgotten
+    // one, was never pruned.
+    let is_same = |found: &NodeRow| found.id == cut.node && found.pruned_until.is_some();
+    let Some(NodeRow { id: node, .. }) = found.filter(is_same) else {
         return Ok(Due::default());
     };
     let mut gone: Vec<i64> = Vec::new();
-    if let Some(keep) = limits.keep
-        && let Some((observed, reported)) = place(&mut transaction, node, keep).await?
-    {
+    if let Some((observed, reported)) = cut.too_many {
         gone = sqlx::query_scalar(REMOVE_TOO_MANY)
             .bind(node)
             .bind(observed)
@@ -179,7 +240,7 @@ async fn remove_chunk(
     }
     let too_many = gone.len();
     let room = CHUNK - i64::try_from(too_many).unwrap_or(CHUNK);
-    if let Some(oldest_kept) = limits.oldest_kept
+    if let Some(newest) = cut.too_old
         && let Some((observed, reported)) = place(&mut transaction, node, 0).await?
         && room > 0
     {
@@ -187,67 +248,16 @@ async fn remove_chunk(
             .bind(node)
             .bind(observed)
             .bind(reported)
-            .bind(oldest_kept)
+            .bind(newest.saturating_add(1))
             .bind(room)
             .fetch_all(&mut *transaction)
             .await?;
         gone.extend(too_old);
     }
-    note_gone(&mut transaction, node, &gone).await?;
+    if let Some((oldest, newest)) = gone.iter().min().zip(gone.iter().max()) {
+        let (first, last) = (Timestamp::from_unix(*oldest), Timestamp::from_unix(*newest));
+        rollups::close(&mut transaction, node, first, last).await?;
+    }
     transaction.commit().await?;
     Ok(Due { too_many: too_many as u64, too_old: (gone.len() - too_many) as u64 })
-}
-
-/// Notes that the oldest rows of a node are gone, which were observed at these
-/// times: they are not stored again, and their hours stay as they are.
-async fn note_gone(
-    connection: &mut SqliteConnection,
-    node: i64,
-    gone: &[i64],
-) -> Result<(), sqlx::Error> {
-    let Some((oldest, newest)) = gone.iter().min().zip(gone.iter().max()) else {
-        return Ok(());
-    };
-    let (first, last) = (Timestamp::from_unix(*oldest), Timestamp::from_unix(*newest));
-    rollups::close(connection, node, first, last).await?;
-    sqlx::query("UPDATE node SET pruned_until = max(coalesce(pruned_until, ?1), ?1) WHERE id = ?2")
-        .bind(newest)
-        .bind(node)
-        .execute(&mut *connection)
-        .await?;
-    nodes::record_change(connection, &BTreeSet::from([node])).await
-}
-
-/// Removes a node and all that is known of it, in small transactions: its rows,
-/// as if they were pruned, then its rollups, then itself. So whenever that is
-/// cut short, the rows that are left have their rollups.
-pub(super) async fn forget(writer: &SqlitePool, node: &NodeId) -> Result<u64, sqlx::Error> {
-    let mut removed = 0;
-    loop {
-        let mut transaction = writer.begin_with(BEGIN).await?;
-        let Some(NodeRow { id: node, .. }) = nodes::find(&mut transaction, node).await? else {
-            return Ok(removed);
-        };
-        let gone: Vec<i64> = sqlx::query_scalar(REMOVE_OLDEST)
-            .bind(node)
-            .bind(CHUNK)
-            .fetch_all(&mut *transaction)
-            .await?;
-        removed += gone.len() as u64;
-        // What was stored meanwhile goes in the transaction in which the rest goes.
-        let last = (gone.len() as u64) < CHUNK.unsigned_abs()
-            && rollups::remove(&mut transaction, node, CHUNK).await? < CHUNK.unsigned_abs();
-        if last {
-            sqlx::query("DELETE FROM node WHERE id = ?")
-                .bind(node)
-                .execute(&mut *transaction)
-                .await?;
-        } else {
-            note_gone(&mut transaction, node, &gone).await?;
-        }
-        transaction.commit().await?;
-        if last {
-            return Ok(removed);
-        }
-    }
 }

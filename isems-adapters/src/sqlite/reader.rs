@@ -11,7 +11,9 @@ use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
 use super::{
-    connect, fault, nodes,
+    connect::Readers,
+    fault,
+    nodes::{self, is_known},
     place::Place,
     rollups,
     row::{self, columns},
@@ -24,7 +26,9 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct SqliteReader {
     /// Replaced when the file was, while nothing reads.
-    pub(super) pool: Arc<RwLock<SqlitePool>>,
+    pub(super) readers: Arc<RwLock<Readers>>,
+    /// Belongs to the repository, whose reads wait for no others.
+    is_own: bool,
     path: Arc<Path>,
     place: Arc<Place>,
     /// Tells the repository that another file has the name.
@@ -38,7 +42,9 @@ pub(super) const LATEST: &str = concat!(
     " FROM node CROSS JOIN measurement ON measurement.id = \
      (SELECT newest.id FROM measurement AS newest WHERE newest.node = node.id \
       ORDER BY newest.observed DESC, newest.reported DESC LIMIT 1) \
-     WHERE ?1 IS NULL OR observed > ?1 ORDER BY name"
+     WHERE (?1 IS NULL OR observed > ?1) AND ",
+    is_known!(),
+    " ORDER BY name"
 );
 
 /// The unique index, read backwards.
@@ -52,11 +58,22 @@ pub(super) const HISTORY: &str = concat!(
 impl SqliteReader {
     pub(super) async fn new(path: &Arc<Path>, place: Arc<Place>) -> Self {
         Self {
-            pool: Arc::new(RwLock::new(connect::reader_pool(path).await)),
+            readers: Arc::new(RwLock::new(Readers::open(path).await)),
+            is_own: true,
             path: Arc::clone(path),
             place,
             bell: Arc::default(),
         }
+    }
+
+    /// The same for those who are not the repository.
+    pub(super) fn for_others(&self) -> Self {
+        Self { is_own: false, ..self.clone() }
+    }
+
+    /// Closes all connections, once nothing reads.
+    pub(super) async fn close(&self) {
+        self.readers.read().await.close().await;
     }
 
     pub(super) fn bell(&self) -> Arc<Notify> {
@@ -65,7 +82,9 @@ impl SqliteReader {
 
     /// The connections, which stay the same as long as the guard lives.
     pub(super) async fn pool(&self) -> RwLockReadGuard<'_, SqlitePool> {
-        let pool = self.pool.read().await;
+        let pool = RwLockReadGuard::map(self.readers.read().await, |readers| {
+            if self.is_own { &readers.own } else { &readers.shared }
+        });
         if pool.is_closed() || self.place.displaced().is_some() {
             self.bell.notify_one();
         }
@@ -76,19 +95,18 @@ impl SqliteReader {
         &self,
         active_since: Option<Timestamp>,
     ) -> Result<Vec<StoredMeasurement>, sqlx::Error> {
-        let rows = sqlx::query(LATEST)
+        sqlx::query(LATEST)
             .bind(active_since.map(Timestamp::as_unix))
-            .fetch_all(&*self.pool().await)
-            .await?;
-        rows.iter()
-            .map(|found| {
+            // One by one: a row as the driver has it takes ten times the room.
+            .try_map(|found: SqliteRow| {
                 let node = row::node_id(found.try_get(1)?)?;
                 Ok(StoredMeasurement {
                     id: found.try_get(0)?,
-                    measurement: row::measurement(found, 2, node)?,
+                    measurement: row::measurement(&found, 2, node)?,
                 })
             })
-            .collect()
+            .fetch_all(&*self.pool().await)
+            .await
     }
 
     async fn read_history(
@@ -102,7 +120,7 @@ impl SqliteReader {
             .bind(range.from.map_or(i64::MIN, Timestamp::as_unix))
             .bind(range.until.map_or(i64::MAX, Timestamp::as_unix))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            // One by one: a row as the driver has it takes ten times the room.
+            // One by one, as above.
             .try_map(|found: SqliteRow| {
                 Ok(StoredMeasurement {
                     id: found.try_get(0)?,

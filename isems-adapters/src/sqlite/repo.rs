@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::{
     connect,
     files::{self, Files},
-    inspect, nodes, prune,
+    forget, inspect, nodes, prune,
     reader::SqliteReader,
     rollups, sources, store,
 };
@@ -78,7 +78,7 @@ impl SqliteRepo {
     /// A reader whose connections cannot write; the API gets this.
     #[must_use]
     pub fn reader(&self) -> SqliteReader {
-        self.reader.clone()
+        self.reader.for_others()
     }
 
     /// The file, as an absolute path.
@@ -92,7 +92,7 @@ impl SqliteRepo {
     /// waited for, later ones fail as [`RepoError::Unavailable`]. Nothing is
     /// lost without it; with it, the file alone is the whole database.
     pub async fn close(&self) {
-        self.reader.pool().await.close().await;
+        self.reader.close().await;
         self.follower.abort();
         let writer = self.files.writer().await;
         let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&writer.pool).await;
@@ -195,6 +195,12 @@ impl MeasurementRepo for SqliteRepo {
         let writer = self.files.begin().await?;
         let reader = self.reader.pool().await;
         let report = prune::prune(&writer.pool, &reader, policy, now, mode).await;
+        let report = match report {
+            Ok(report) if mode == PruneMode::Apply => {
+                forget::finish(&writer.pool).await.map(|()| report)
+            }
+            report => report,
+        };
         drop(reader);
         self.files.end(writer, report).await
     }
@@ -207,7 +213,7 @@ impl MeasurementRepo for SqliteRepo {
 
     async fn forget(&self, node: &NodeId) -> Result<u64, RepoError> {
         let writer = self.files.begin().await?;
-        let removed = prune::forget(&writer.pool, node).await;
+        let removed = forget::forget(&writer.pool, node).await;
         self.files.end(writer, removed).await
     }
 }

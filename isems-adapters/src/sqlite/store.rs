@@ -1,10 +1,10 @@
 //! Storing a batch: one transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use isems_core::{
-    Batch, BatchOrigin, ClockMarks, Measurement, NodeId, NodeUpdate, PartReport, SourcePart,
-    StoreReport, Timestamp,
+    Batch, BatchOrigin, ClockMarks, ClockRun, Measurement, NodeId, NodeUpdate, PartReport,
+    SourcePart, StoreReport, Timestamp,
 };
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -28,6 +28,7 @@ pub(super) async fn store(writer: &SqlitePool, batch: &Batch) -> Result<StoreRep
         connection: &mut transaction,
         origin: batch.origin,
         known: HashMap::new(),
+        runs: HashMap::new(),
         changed: BTreeSet::new(),
         hours: Hours::default(),
         arrival: None,
@@ -43,6 +44,8 @@ struct Writing<'a> {
     origin: BatchOrigin,
     /// The nodes that were met so far.
     known: HashMap<NodeId, NodeRow>,
+    /// The runs that nodes had before this batch, where it matters.
+    runs: HashMap<i64, Vec<ClockRun>>,
     changed: BTreeSet<i64>,
     hours: Hours,
     arrival: Option<Timestamp>,
@@ -108,7 +111,8 @@ impl Writing<'_> {
         for measurement in chunk {
             let node = self.node(&measurement.node).await?;
             let pruned = self.origin == BatchOrigin::Intake
-                && node.pruned_until.is_some_and(|until| measurement.observed <= until);
+                && node.pruned_until.is_some_and(|until| measurement.observed <= until)
+                && self.may_repeat(node.id, measurement).await?;
             candidates.push(Candidate { node: node.id, measurement, pruned });
         }
         let new = rows::sort_out(self.connection, &candidates, report).await?;
@@ -119,6 +123,14 @@ impl Writing<'_> {
             self.arrived(measurement.received);
         }
         Ok(())
+    }
+
+    async fn may_repeat(&mut self, node: i64, row: &Measurement) -> Result<bool, sqlx::Error> {
+        let runs = match self.runs.entry(node) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(nodes::load_runs(self.connection, node).await?),
+        };
+        Ok(ClockRun::may_repeat(runs, row))
     }
 
     /// The node of that name, created if need be: a row of an unknown node is

@@ -14,7 +14,7 @@ use sqlx::{Connection as _, SqlitePool};
 use tokio::sync::RwLock;
 
 use super::{
-    connect::{self, BEGIN},
+    connect::{self, BEGIN, Readers},
     fault::from_sqlx,
     inspect::{self, Found},
     place::{Displaced, Place},
@@ -70,7 +70,7 @@ impl Writer {
     /// is. If what is there cannot be used, everything stays as it is.
     pub(super) async fn follow(
         &mut self,
-        reader: &RwLock<SqlitePool>,
+        readers: &RwLock<Readers>,
         path: &Arc<Path>,
     ) -> Result<Found, RepoError> {
         if !self.lost {
@@ -78,16 +78,16 @@ impl Writer {
         }
         let found = inspect::inspect(path).await?;
         // Reads went on until here, and wait from now on.
-        let mut reader = reader.write().await;
+        let mut readers = readers.write().await;
         if !self.lost {
             self.remove_stale_companions(path).await?;
             self.lost = true;
-            reader.close().await;
+            readers.close().await;
             self.pool.close().await;
         }
         connect::prepare(path).await?;
         *self = Self::open_at(self.place(), path).await?;
-        *reader = connect::reader_pool(path).await;
+        *readers = Readers::open(path).await;
         Ok(found)
     }
 

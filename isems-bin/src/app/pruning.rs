@@ -48,12 +48,11 @@ impl Pruning {
     /// If it cannot be done; what was removed until then stays removed.
     pub(crate) async fn prune(&self, mode: PruneMode) -> Result<PruneReport, RepoError> {
         let now = self.clock.now();
-        let reckoning = if self.policy.keep_days.is_some() {
-            Reckoning::of(self.writer.clock_trust(now).await?, now, self.passed().await?)
-        } else {
-            Reckoning::Ours(now)
-        };
-        if let Some(warning) = reckoning.warning() {
+        let reckoning =
+            Reckoning::of(self.writer.clock_trust(now).await?, now, self.passed().await?);
+        let (policy, _) = reckoning.limit(&self.policy, now);
+        let matters = self.policy.keep_days.is_some() || policy != self.policy;
+        if let Some(warning) = reckoning.warning().filter(|_| matters) {
             warn!("pruning: {warning}");
         }
         let (policy, now) = reckoning.limit(&self.policy, now);
@@ -127,7 +126,7 @@ mod tests {
     async fn it_prunes_soon_after_the_start_and_ends_when_asked() {
         let repo = repo_with_rows("Elektra-Dach", 5).await;
         let policy = RetentionPolicy { keep_per_node: Some(2), keep_days: None };
-        let clock = Arc::new(ManualClock::at(Timestamp::from_unix(BEGIN)));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix(BEGIN + 3600)));
         let collector = Collector::new(Arc::clone(&repo) as _, Timestamp::from_unix(0));
         let writer = Arc::new(Writer::new(collector, Arc::clone(&clock) as _));
         let pruning = Pruning::new(Arc::clone(&repo) as _, policy, clock, writer).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use isems_adapters::sqlite::SqliteRepo;
 use isems_core::{MeasurementReader as _, MeasurementRepo as _, NodeId};
 
 use crate::{
@@ -17,6 +18,7 @@ pub(super) async fn run(settings: &Settings, node: &str, yes: bool) -> Result<()
     let known: Vec<NodeId> =
         repo.latest(None).await?.into_iter().map(|newest| newest.measurement.node).collect();
     let Some(id) = known.iter().find(|id| id.as_str() == node) else {
+        finish(&repo, node).await?;
         return Err(Failure::Negative(unknown(node, &known)));
     };
     if !yes && !is_agreed(id).await? {
@@ -25,6 +27,15 @@ pub(super) async fn run(settings: &Settings, node: &str, yes: bool) -> Result<()
     let removed = repo.forget(id).await;
     repo.close().await;
     say(format_args!("Removed {id} and its {}", counted(removed?, "measurement")));
+    Ok(())
+}
+
+/// Removes what is left of a node that has lost its name already, should its
+/// removal have been cut short.
+async fn finish(repo: &SqliteRepo, node: &str) -> Result<(), Failure> {
+    if let Ok(id) = NodeId::new(node) {
+        repo.forget(&id).await?;
+    }
     Ok(())
 }
 

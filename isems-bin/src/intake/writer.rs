@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{
+    clock_watch::ClockWatch,
     patience::{LAST_TRIES, Patience, pause},
     trouble::{News, Trouble},
 };
@@ -33,14 +34,34 @@ pub(crate) struct NotStored {
 /// The intakes share one collector, so that what it learns of our own clock
 /// from one node holds for all.
 pub(crate) struct Writer {
-    collector: Mutex<Collector>,
+    hand: Mutex<Hand>,
     clock: Arc<dyn Clock>,
     trouble: Trouble,
 }
 
+/// One at a time.
+struct Hand {
+    collector: Collector,
+    watch: ClockWatch,
+}
+
+impl Hand {
+    /// What our clock shows; the collector is told if it was set meanwhile.
+    fn now(&mut self) -> Timestamp {
+        let look = self.watch.look();
+        if let Some(by) = look.set_by {
+            info!(seconds = by, "the clock of this machine was set by {by} s");
+            self.collector.clock_was_set(look.now);
+        }
+        look.now
+    }
+}
+
 impl Writer {
     pub(crate) fn new(collector: Collector, clock: Arc<dyn Clock>) -> Self {
-        Self { collector: Mutex::new(collector), clock, trouble: Trouble::default() }
+        let watch = ClockWatch::new(Arc::clone(&clock));
+        let hand = Mutex::new(Hand { collector, watch });
+        Self { hand, clock, trouble: Trouble::default() }
     }
 
     /// Stores the deliveries, trying again and again if it cannot be done.
@@ -58,10 +79,11 @@ impl Writer {
         let mut first_failure = None;
         let mut stopping_since = None;
         loop {
-            let mut collector = self.collector.lock().await;
-            let result = collector.ingest(deliveries, self.clock.now()).await;
+            let mut hand = self.hand.lock().await;
+            let now = hand.now();
+            let result = hand.collector.ingest(deliveries, now).await;
             // Others may try while this one waits.
-            drop(collector);
+            drop(hand);
             let cause = match result {
                 Ok(reports) => {
                     if failures > 0 {
@@ -96,7 +118,9 @@ impl Writer {
     /// # Errors
     /// If the repository cannot be read.
     pub(crate) async fn clock_trust(&self, now: Timestamp) -> Result<ClockTrust, RepoError> {
-        self.collector.lock().await.clock_trust(now).await
+        let mut hand = self.hand.lock().await;
+        hand.now();
+        hand.collector.clock_trust(now).await
     }
 
     /// A moment that has passed, whatever our own clock shows.
@@ -104,14 +128,14 @@ impl Writer {
     /// # Errors
     /// If the repository cannot be read.
     pub(crate) async fn surely_passed(&self) -> Result<Timestamp, RepoError> {
-        self.collector.lock().await.surely_passed().await
+        self.hand.lock().await.collector.surely_passed().await
     }
 
     /// Notes that a source could not deliver. Nothing is tried again: the next
     /// failure says more.
     pub(super) async fn note_failure(&self, error: &SourceError, kind: SourceKind) {
         let at = self.clock.now();
-        let mut collector = self.collector.lock().await;
+        let collector = &mut self.hand.lock().await.collector;
         if let Err(trouble) = collector.note_failure(error, kind, at).await {
             let source = error.source_id();
             debug!(%source, %trouble, "{source}: its failure could not be noted: {trouble}");

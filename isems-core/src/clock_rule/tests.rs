@@ -14,6 +14,7 @@ fn run(offset: i64, basis: Basis, first: i64, last: i64) -> ClockRun {
         basis,
         first_reported: Timestamp::from_unix(first),
         last_reported: Timestamp::from_unix(last),
+        guessed: false,
     }
 }
 
@@ -84,7 +85,8 @@ fn times_before_2016_and_more_than_ten_minutes_ahead_are_impossible() {
 
 #[test]
 fn a_doubted_clock_of_ours_refuses_no_time_of_a_node() {
-    let doubted = Circumstances { doubted: Some(ARRIVAL), ..here() };
+    let doubted =
+        Circumstances { doubted: Some(Guess { present: ARRIVAL, is_agreed: false }), ..here() };
     assert!(doubted.is_possible(ARRIVAL.plus(86_400)));
     assert!(!doubted.is_possible(Timestamp::from_unix(99)));
 }
@@ -276,7 +278,10 @@ fn lines_from_before_a_clock_was_set_continue_the_run_of_that_time() {
 #[test]
 fn a_doubted_clock_of_ours_corrects_nothing() {
     let now = ARRIVAL.as_unix();
-    let doubted = Circumstances { doubted: Some(ARRIVAL), ..with_date(now + 86_400) };
+    let doubted = Circumstances {
+        doubted: Some(Guess { present: ARRIVAL, is_agreed: false }),
+        ..with_date(now + 86_400)
+    };
     assert_eq!(last(&[now + 86_390], &doubted), begins(0, Basis::Node));
     let runs = [run(0, Basis::Node, now, now)];
     let fates = decide(&times(&[now + 1_000]), &[None], &runs, None, Place::Free, &doubted);
@@ -297,4 +302,30 @@ fn a_retained_message_is_never_counted_from_arrival() {
         &retained,
     );
     assert_eq!(fates, [Fate::Known(0), Fate::Refused, begins(0, Basis::Node)]);
+}
+
+#[test]
+fn a_run_is_continued_by_what_is_known_of_the_present() {
+    let now = ARRIVAL.as_unix();
+    let guess = |present: i64, is_agreed| Circumstances {
+        doubted: Some(Guess { present: Timestamp::from_unix(present), is_agreed }),
+        ..here()
+    };
+    let day = 86_400;
+    let guessed = ClockRun { guessed: true, ..run(now - day - 100, Basis::Estimated, 100, 100) };
+    let known = ClockRun { guessed: false, ..guessed };
+    let ahead = run(now + day - 100, Basis::Corrected, 100, 100);
+    for (run, circumstances, continues) in [
+        (known, here(), true),
+        (guessed, here(), false),
+        (ClockRun { offset: now - 280 - 100, ..guessed }, here(), true),
+        (guessed, guess(now, false), true),
+        (ahead, here(), false),
+        (ahead, guess(now, false), true),
+        (ahead, guess(now, true), false),
+        (ahead, guess(now + day, true), true),
+    ] {
+        let fates = decide(&times(&[161]), &[None], &[run], None, Place::Free, &circumstances);
+        assert_eq!(fates[0] == Fate::Continues(0), continues, "{run:?} {circumstances:?}");
+    }
 }

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{
-    Doubt, Note,
+    Note,
     judged::{Judged, Verdict},
     new_nodes::NewNodes,
+    own_clock::Ahead,
     parsed::{LogLine, Message, Parsed},
     shared::{Shared, recognise_by},
     stored::{Rows, Stored},
@@ -21,7 +22,8 @@ use crate::{
 
 pub(super) struct Desk<'a> {
     repo: &'a dyn MeasurementRepo,
-    doubt: Option<Doubt>,
+    /// While our own clock is doubted.
+    ahead: Option<Ahead>,
     new_nodes: &'a NewNodes,
     /// Nodes that come up with this batch.
     coming_up: BTreeMap<NodeId, Timestamp>,
@@ -42,10 +44,10 @@ struct File {
 impl<'a> Desk<'a> {
     pub(super) fn new(
         repo: &'a dyn MeasurementRepo,
-        doubt: Option<Doubt>,
+        ahead: Option<Ahead>,
         new_nodes: &'a NewNodes,
     ) -> Self {
-        Self { repo, doubt, new_nodes, coming_up: BTreeMap::new(), files: BTreeMap::new() }
+        Self { repo, ahead, new_nodes, coming_up: BTreeMap::new(), files: BTreeMap::new() }
     }
 
     pub(super) async fn judge(
@@ -91,8 +93,10 @@ impl<'a> Desk<'a> {
     ) -> Result<bool, RepoError> {
         let state = self.file(node).await?;
         let was_pruned = |run: &ClockRun| {
-            let observed = line.iter().map(|line| line.reported.plus(run.offset)).max();
-            state.pruned_until >= observed
+            line.iter().all(|line| {
+                (run.first_reported..=run.last_reported).contains(&line.reported)
+                    && state.pruned_until >= Some(line.reported.plus(run.offset))
+            })
         };
         let known = self.recognise(node, &state, line, None).await?;
         Ok(known.iter().all(Option::is_some) || state.runs.iter().any(was_pruned))
@@ -121,7 +125,7 @@ impl<'a> Desk<'a> {
             return Ok(());
         }
         let observed =
-            self.doubt.map_or(delivery.arrival, |doubt| doubt.best_guess(delivery.arrival));
+            self.ahead.map_or(delivery.arrival, |ahead| ahead.of(delivery.arrival).present);
         let rows = self.stored(&message.node).within(telemetry::covering_range(observed)).await?;
         let was_stored = delivery.redelivered && self.was_stored(message, &state).await?;
         if telemetry::is_duplicate(was_stored, observed, message, &state, &rows) {
@@ -204,7 +208,7 @@ impl<'a> Desk<'a> {
             arrival: delivery.arrival,
             sender_clock: delivery.sender_clock,
             retained: delivery.retained,
-            doubted: self.doubt.map(|doubt| doubt.best_guess(delivery.arrival)),
+            doubted: self.ahead.map(|ahead| ahead.of(delivery.arrival)),
         };
         // From the last stretch to the first, since each is judged by the next.
         let mut fates: Vec<Fate> = vec![Fate::Refused; lines.len()];
@@ -278,12 +282,13 @@ impl<'a> Desk<'a> {
             }
             let observed = |line: usize| lines[line].reported.plus(run.offset);
             let identity = |line: &usize| (observed(*line), Reported::Time(lines[*line].reported));
+            let rows = self.stored(node).find(&within.iter().map(identity).collect()).await?;
+            let stored = |line: &usize| rows.get(&identity(line)) == Some(&lines[*line].sample);
             // Of what was pruned nothing can be said.
             let kept =
                 |line: &usize| state.pruned_until.is_none_or(|until| observed(*line) > until);
-            let within: Vec<usize> = within.into_iter().filter(kept).collect();
-            let rows = self.stored(node).find(&within.iter().map(identity).collect()).await?;
-            let stored = |line: &usize| rows.get(&identity(line)) == Some(&lines[*line].sample);
+            let within: Vec<usize> =
+                within.into_iter().filter(|line| kept(line) || stored(line)).collect();
             let found = within.iter().copied().filter(stored).collect();
             shared.push(Shared { run: index, within, found });
             recognise_by(&shared, &mut known);
@@ -305,7 +310,7 @@ impl<'a> Desk<'a> {
         judged: &mut Verdict,
     ) {
         let file = self.files.entry(node.clone()).or_default();
-        let mut used = UsedRuns::default();
+        let mut used = UsedRuns::new(self.ahead.is_some());
         for (line, fate) in lines.iter().zip(fates) {
             let is_new = !line.context && !matches!(fate, Fate::Known(_));
             let Some((offset, basis)) = under(*fate, &file.state.runs) else {

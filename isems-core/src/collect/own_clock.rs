@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use super::parsed::Parsed;
 use crate::{
-    Delivery, NodeId, Timestamp,
-    clock_rule::EARLIEST_POSSIBLE,
+    ClockMarks, Delivery, NodeId, SourceId, SourceKind, Timestamp,
+    clock_rule::{EARLIEST_POSSIBLE, Guess},
     time::{DAY, MINUTE},
 };
 
@@ -78,6 +78,17 @@ pub enum ClockTrust {
     Doubted(Doubt),
 }
 
+impl Doubt {
+    /// Whether our clock seems to run ahead, or to have done so.
+    pub(crate) const fn is_of_the_future(self) -> bool {
+        match self {
+            Self::BeforeBuild { .. } => false,
+            Self::BeforeNewestArrival { .. } => true,
+            Self::NodesDisagree { ahead, .. } => ahead < 0,
+        }
+    }
+}
+
 impl ClockTrust {
     /// Why it is doubted, if it is.
     pub(super) const fn doubt(self) -> Option<Doubt> {
@@ -88,31 +99,45 @@ impl ClockTrust {
     }
 }
 
-impl Doubt {
-    /// The best guess of the present, where our clock shows `now`. Rather too
-    /// early than too late: a time in the future would make a node look alive
-    /// for as long.
-    pub(super) fn best_guess(&self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::BeforeBuild { built } => *built,
-            // Perhaps it was the earlier clock that was wrong.
-            Self::BeforeNewestArrival { .. } => now,
-            Self::NodesDisagree { ahead, .. } => now.plus(*ahead),
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct OwnClock {
     built: Timestamp,
-    newest_arrival: Option<Timestamp>,
-    opinions: BTreeMap<NodeId, Opinion>,
+    marks: Option<ClockMarks>,
+    opinions: BTreeMap<Sender, Opinion>,
+    /// When our clock was last set, by what it shows since.
+    set_at: Option<Timestamp>,
+    /// Our clock shows a time before the program was built, and the present
+    /// seems to be ahead of it by so many seconds.
+    unset_by: Option<i64>,
 }
 
-#[derive(Debug)]
+/// By how much the present seems to be ahead of our clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    seconds: i64,
+    /// Most nodes say so.
+    is_agreed: bool,
+}
+
+impl Ahead {
+    /// The present, where our clock shows `now`.
+    pub(super) fn of(self, now: Timestamp) -> Guess {
+        Guess { present: now.plus(self.seconds), is_agreed: self.is_agreed }
+    }
+}
+
+/// Who has a clock: an address, whatever nodes its log names; or a node at a
+/// broker.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sender {
+    Address(SourceId),
+    Node(NodeId),
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Opinion {
     heard: Timestamp,
-    /// By how many seconds the node's clock is ahead of ours.
+    /// By how many seconds the sender's clock is ahead of ours.
     ahead: i64,
     /// It shows the time that ours shows.
     agrees: bool,
@@ -120,43 +145,94 @@ struct Opinion {
 
 impl OwnClock {
     pub(super) const fn new(built: Timestamp) -> Self {
-        Self { built, newest_arrival: None, opinions: BTreeMap::new() }
+        Self { built, marks: None, opinions: BTreeMap::new(), set_at: None, unset_by: None }
     }
 
     pub(super) const fn built(&self) -> Timestamp {
         self.built
     }
 
-    pub(super) const fn newest_arrival(&self) -> Option<Timestamp> {
-        self.newest_arrival
+    pub(super) const fn knows_marks(&self) -> bool {
+        self.marks.is_some()
+    }
+
+    pub(super) fn know_marks(&mut self, marks: ClockMarks) {
+        self.marks = Some(marks);
     }
 
     pub(super) fn note_arrival(&mut self, arrival: Option<Timestamp>) {
-        self.newest_arrival = self.newest_arrival.max(arrival);
+        let marks = self.marks.get_or_insert_default();
+        marks.newest_arrival = marks.newest_arrival.max(arrival);
     }
 
-    /// Remembers what a delivery says of its node's clock. A node without a
+    /// Our clock was set and shows `now`: what was heard by what it showed
+    /// before says nothing any more.
+    pub(super) fn was_set(&mut self, now: Timestamp) {
+        self.opinions.clear();
+        self.set_at = Some(now);
+        self.unset_by = None;
+    }
+
+    /// Remembers what a delivery says of its sender's clock. A node without a
     /// clock has no opinion; neither has one whose clock shows a time before
     /// the program was built, as those of a whole site do after a power cut.
     /// Without `Date`, a line can have waited for long, so being behind us is
     /// no opinion against us; being ahead is.
-    pub(super) fn hear(&mut self, delivery: &Delivery, parsed: &Parsed) {
+    pub(super) fn hear(&mut self, delivery: &Delivery, parsed: &Parsed, now: Timestamp) {
         let arrival = delivery.arrival;
-        for (node, lines) in &parsed.logs {
+        if self.set_at.is_some_and(|set| arrival < set) || arrival > now.plus(SLEW) {
+            return;
+        }
+        let opinions = parsed.logs.iter().filter_map(|(node, lines)| {
             // The last line, since a clock can have fallen back.
             let newest = lines.last().map(|line| line.reported);
             let shown = match delivery.sender_clock {
                 Some(clock) => Some(clock).filter(|clock| *clock >= self.built),
                 None => newest.filter(|time| *time >= EARLIEST_POSSIBLE),
             };
-            let Some(shown) = shown else { continue };
-            let ahead = shown.since(arrival);
+            let ahead = shown?.since(arrival);
             let agrees = ahead.abs() <= AGREEMENT;
             let ahead = if delivery.sender_clock.is_some() { ahead } else { ahead.max(0) };
-            if self.opinions.len() < OPINIONS || self.opinions.contains_key(node) {
-                self.opinions.insert(node.clone(), Opinion { heard: arrival, ahead, agrees });
+            Some((node, Opinion { heard: arrival, ahead, agrees }))
+        });
+        if delivery.kind == SourceKind::Http {
+            // However many nodes it names, that is one clock.
+            let nearest = opinions.map(|(_, opinion)| opinion).min_by_key(|of| of.ahead.abs());
+            if let Some(opinion) = nearest {
+                self.remember(Sender::Address(delivery.source.clone()), opinion);
+            }
+        } else {
+            let opinions: Vec<_> = opinions.map(|(node, of)| (node.clone(), of)).collect();
+            for (node, opinion) in opinions {
+                self.remember(Sender::Node(node), opinion);
             }
         }
+    }
+
+    fn remember(&mut self, sender: Sender, opinion: Opinion) {
+        if self.opinions.len() < OPINIONS || self.opinions.contains_key(&sender) {
+            self.opinions.insert(sender, opinion);
+        }
+    }
+
+    /// By how much the present seems to be ahead of our clock, which shows `now`
+    /// and is doubted. Rather too early than too late: a time in the
+    /// future would make a node look alive for as long.
+    pub(super) fn seems_ahead(&mut self, doubt: Doubt, now: Timestamp) -> Ahead {
+        let (seconds, is_agreed) = match doubt {
+            Doubt::BeforeBuild { built } => {
+                let by = self.unset_by.get_or_insert_with(|| {
+                    let marks = self.marks.unwrap_or_default();
+                    let passed = marks.confirmed.or(marks.newest_arrival);
+                    passed.map_or(built, |passed| passed.max(built)).since(now)
+                });
+                (*by, false)
+            }
+            // Perhaps it was the earlier clock that was wrong.
+            Doubt::BeforeNewestArrival { .. } => (0, false),
+            Doubt::NodesDisagree { ahead, .. } => (ahead, true),
+        };
+        Ahead { seconds, is_agreed }
     }
 
     /// Whether the clock that shows `now` is to be doubted.
@@ -165,7 +241,9 @@ impl OwnClock {
         if now < self.built {
             return Some(Doubt::BeforeBuild { built: self.built });
         }
-        if let Some(newest) = self.newest_arrival.filter(|newest| now.plus(SLEW) < *newest) {
+        self.unset_by = None;
+        let newest = self.marks.and_then(|marks| marks.newest_arrival);
+        if let Some(newest) = newest.filter(|newest| now.plus(SLEW) < *newest) {
             return Some(Doubt::BeforeNewestArrival { newest });
         }
         self.disagreement()

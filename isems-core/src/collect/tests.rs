@@ -5,6 +5,7 @@
 mod clock_fixtures;
 mod confirmed;
 mod deliveries;
+mod doubt;
 mod reboots;
 mod telemetry;
 mod writers;

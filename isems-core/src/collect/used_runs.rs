@@ -12,13 +12,18 @@ pub(super) fn under(fate: Fate, runs: &[ClockRun]) -> Option<(i64, Basis)> {
 }
 
 /// The runs that a delivery uses, in the order of its lines.
-#[derive(Default)]
 pub(super) struct UsedRuns {
+    /// The present is a guess, since our own clock is doubted.
+    guessing: bool,
     used: Vec<(Option<usize>, ClockRun)>,
     pub(super) anything_new: bool,
 }
 
 impl UsedRuns {
+    pub(super) const fn new(guessing: bool) -> Self {
+        Self { guessing, used: Vec::new(), anything_new: false }
+    }
+
     pub(super) fn note(
         &mut self,
         fate: Fate,
@@ -31,6 +36,7 @@ impl UsedRuns {
             basis,
             first_reported: reported,
             last_reported: reported,
+            guessed: self.guessing && basis != Basis::Node,
         };
         let (index, run) = match fate {
             Fate::Known(index) | Fate::Continues(index) => (Some(index), runs[index]),

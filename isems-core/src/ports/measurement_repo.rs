@@ -8,8 +8,8 @@ use super::{
     BoxError, PartReport, ReadPosition, SourceId, SourceSummary, SourceUpdate, pages::Pages,
 };
 use crate::{
-    Basis, Bucket, Buckets, HOUR, Measurement, NodeId, RetentionPolicy, StoredMeasurement,
-    Timestamp,
+    Basis, Bucket, Buckets, HOUR, Measurement, NodeId, Reported, RetentionPolicy,
+    StoredMeasurement, Timestamp,
 };
 
 /// Why a repository could not do what it was asked.
@@ -80,11 +80,27 @@ pub struct ClockRun {
     pub first_reported: Timestamp,
     /// The latest reported time under this offset.
     pub last_reported: Timestamp,
+    /// The offset counts from a guess of the present, since our own clock was
+    /// doubted: no line continues it once our clock is not.
+    pub guessed: bool,
 }
 
 impl ClockRun {
     /// How many runs of a node are remembered, the newest.
     pub const KEPT: usize = 64;
+
+    /// Whether a measurement may be told for the second time, by the runs that
+    /// its node had before: a line within the reported range of a run may.
+    /// Telemetry may not; of a node without runs (it was imported) anything.
+    #[must_use]
+    pub fn may_repeat(runs: &[Self], row: &Measurement) -> bool {
+        let Reported::Time(reported) = row.reported else { return false };
+        let offset = row.observed.since(reported);
+        let within = |run: &Self| {
+            run.offset == offset && (run.first_reported..=run.last_reported).contains(&reported)
+        };
+        runs.is_empty() || runs.iter().any(within)
+    }
 }
 
 /// Counts the changes that writers made to a node; 0 for an unknown node.
@@ -115,7 +131,7 @@ pub struct NodeState {
     /// time, newest first.
     pub telemetry: Vec<KnownTelemetry>,
     /// Measurements observed at or before this were pruned; such ones are not
-    /// stored again.
+    /// stored again if they [may repeat](ClockRun::may_repeat).
     pub pruned_until: Option<Timestamp>,
 }
 
@@ -144,8 +160,9 @@ pub struct SourcePart {
 /// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchOrigin {
-    /// Nodes: rows at or before [`NodeState::pruned_until`] are counted as
-    /// expired and not stored.
+    /// Nodes: rows at or before [`NodeState::pruned_until`] that
+    /// [may repeat](ClockRun::may_repeat) are counted as expired and not stored.
+    /// What is told for the first time always is, however our clock erred.
     #[default]
     Intake,
     /// An operator's import: all rows are stored.

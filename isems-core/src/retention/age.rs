@@ -46,11 +46,14 @@ impl Reckoning {
     pub fn limit(&self, policy: &RetentionPolicy, now: Timestamp) -> (RetentionPolicy, Timestamp) {
         match self {
             Self::Ours(by) | Self::Earlier { by, .. } => (*policy, *by),
+            // What was received by a clock that ran ahead would count as the
+            // newest, and what comes in by the right one as too many.
+            Self::Doubted(doubt) if doubt.is_of_the_future() => (RetentionPolicy::default(), now),
             Self::Doubted(_) => (RetentionPolicy { keep_days: None, ..*policy }, now),
         }
     }
 
-    /// What an operator with an age limit should know, if anything.
+    /// What an operator with a limit should know, if anything.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         match self {
@@ -60,6 +63,9 @@ impl Reckoning {
                  after the last one that is known to have passed: until a node confirms it, ages \
                  are reckoned from {} days after that",
                 SLACK / DAY
+            )),
+            Self::Doubted(doubt) if doubt.is_of_the_future() => Some(format!(
+                "the clock of this machine is doubted, so nothing is removed: {doubt}"
             )),
             Self::Doubted(doubt) => Some(format!(
                 "the clock of this machine is doubted, so nothing is removed for its age: {doubt}"
@@ -94,12 +100,18 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_doubted_removes_nothing_for_its_age() {
-        let doubt = Doubt::NodesDisagree { nodes: 3, ahead: -400 * DAY };
+    fn a_clock_that_is_doubted_removes_nothing_for_its_age_nor_anything_if_it_ran_ahead() {
         let now = days_later(400);
-        let reckoning = Reckoning::of(ClockTrust::Doubted(doubt), now, PASSED);
-        let (left, _) = reckoning.limit(&POLICY, now);
-        assert_eq!(left, RetentionPolicy { keep_days: None, ..POLICY });
-        assert!(reckoning.warning().unwrap().contains("3 nodes agree"));
+        let by_number = RetentionPolicy { keep_days: None, ..POLICY };
+        for (doubt, limits) in [
+            (Doubt::BeforeBuild { built: days_later(500) }, by_number),
+            (Doubt::NodesDisagree { nodes: 3, ahead: 400 * DAY }, by_number),
+            (Doubt::NodesDisagree { nodes: 3, ahead: -400 * DAY }, RetentionPolicy::default()),
+            (Doubt::BeforeNewestArrival { newest: days_later(401) }, RetentionPolicy::default()),
+        ] {
+            let reckoning = Reckoning::of(ClockTrust::Doubted(doubt), now, PASSED);
+            assert_eq!(reckoning.limit(&POLICY, now).0, limits, "{doubt}");
+            assert!(reckoning.warning().unwrap().contains(&doubt.to_string()));
+        }
     }
 }

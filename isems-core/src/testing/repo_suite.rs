@@ -124,6 +124,7 @@ cases![
     pruning::a_dry_run_reports_and_removes_nothing,
     pruning::the_newest_row_of_a_node_stays,
     pruning::pruned_rows_are_expired_when_they_come_again,
+    pruning::what_is_told_for_the_first_time_never_expires,
     pruning::an_import_may_bring_back_what_was_pruned,
     pruning::a_node_is_forgotten_whole,
     rollups::rollups_equal_the_rule_over_random_histories,

@@ -1,9 +1,11 @@
 //! Pruning: whatever the history, exactly what the rule says.
 
+use std::sync::Arc;
+
 use isems_core::{
-    BatchOrigin, Measurement, MeasurementRepo, NodePrune, PruneMode, PruneReport, Removal,
-    Reported, RetentionPolicy, Timestamp,
-    testing::{measurement, node, telemetry},
+    BatchOrigin, Collector, Measurement, MeasurementRepo, NodePrune, PruneMode, PruneReport,
+    Removal, Reported, RetentionPolicy, Timestamp,
+    testing::{delivery, measurement, node, telemetry},
     time::DAY,
 };
 use proptest::prelude::*;
@@ -179,4 +181,54 @@ async fn intake_goes_on_while_a_large_backlog_is_pruned() {
 
     assert_eq!(report.removed(), 5990);
     assert!(stored > 1, "only {stored} batches came in between");
+}
+
+#[tokio::test]
+async fn what_a_node_sends_while_much_of_it_is_removed_is_judged_once_and_stored() {
+    let place = Place::new();
+    let repo = Arc::new(place.open().await);
+    let now = NOW.as_unix();
+    let policy = RetentionPolicy { keep_per_node: Some(10), keep_days: None };
+
+    for kind in [Work::Prune, Work::Forget] {
+        let backlog = (0..12_000).map(|i| measurement("A", now - 60 * i - 60, 12.0));
+        let mut import = batch(backlog);
+        import.origin = BatchOrigin::Import;
+        repo.store(&import).await.unwrap();
+        let mut collector = Collector::new(Arc::clone(&repo) as _, Timestamp::from_unix(0));
+        let work = async {
+            match kind {
+                Work::Prune => repo.prune(&policy, NOW, PruneMode::Apply).await.map(drop),
+                Work::Forget => repo.forget(&node("A")).await.map(drop),
+            }
+        };
+        tokio::pin!(work);
+        let mut sent = 0;
+        loop {
+            let line = format!(
+                "A;1;{};fw;60;0;21;17;12.5;80;100;20;11.9;14.2;7;20;52.5;13.4;800\n",
+                now + 61 * sent
+            );
+            let message = [delivery("broker", line.as_bytes(), now + 61 * sent)];
+            tokio::select! {
+                biased;
+                done = &mut work => {
+                    done.unwrap();
+                    break;
+                }
+                stored = collector.ingest(&message, NOW) => {
+                    assert_eq!(stored.unwrap()[0].tally.stored, 1, "{kind:?}");
+                    sent += 1;
+                }
+            }
+        }
+        assert!(sent > 1, "only {sent} messages came in between: {kind:?}");
+    }
+}
+
+/// What removes much of a node.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    Prune,
+    Forget,
 }

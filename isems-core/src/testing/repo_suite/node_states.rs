@@ -10,7 +10,8 @@ use crate::{
 };
 
 fn run(offset: i64, basis: Basis) -> ClockRun {
-    ClockRun { offset, basis, first_reported: at(99), last_reported: at(4_000) }
+    let guessed = basis == Basis::Estimated;
+    ClockRun { offset, basis, first_reported: at(99), last_reported: at(4_000), guessed }
 }
 
 async fn version(repo: &dyn MeasurementRepo, node: &NodeId) -> u64 {

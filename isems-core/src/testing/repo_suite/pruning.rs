@@ -1,9 +1,9 @@
 //! Pruning agrees with [`RetentionPolicy::judge`], which is its oracle.
 
-use super::{RepoUnderTest, at, rows, store};
+use super::{RepoUnderTest, at, rows, store, update};
 use crate::{
-    Batch, BatchOrigin, HistoryRange, Measurement, NodePrune, PartReport, PruneMode, PruneReport,
-    Removal, RetentionPolicy, Timestamp,
+    Basis, Batch, BatchOrigin, ClockRun, HistoryRange, Measurement, NodePrune, PartReport,
+    PruneMode, PruneReport, Removal, Reported, RetentionPolicy, Timestamp,
     testing::{measurement, node, telemetry},
     time::DAY,
 };
@@ -116,6 +116,38 @@ pub(super) async fn pruned_rows_are_expired_when_they_come_again(fresh: &dyn Rep
         lines().into_iter().chain([measurement("A", 1061, 12.0), measurement("A", 999, 12.0)]);
     let report = store(&*repo, &rows(again)).await;
     assert_eq!(report, PartReport { stored: 1, duplicate: 2, expired: 3, ..PartReport::default() });
+}
+
+pub(super) async fn what_is_told_for_the_first_time_never_expires(fresh: &dyn RepoUnderTest) {
+    let repo = fresh.open().await;
+    let run = |offset, first, last| ClockRun {
+        offset,
+        basis: Basis::Node,
+        first_reported: at(first),
+        last_reported: at(last),
+        guessed: false,
+    };
+    let line = |reported: i64, offset: i64| Measurement {
+        reported: Reported::Time(at(reported)),
+        ..measurement("A", reported + offset, 12.0)
+    };
+    let lines = || [1000, 1060, 1120, 1180].map(|t| line(t, 0));
+    let runs = vec![run(-5_000, 6_010, 6_020), run(0, 1000, 1180)];
+    let nodes = vec![update(&node("A"), 0, runs)];
+    store(&*repo, &Batch { nodes, ..rows(lines()) }).await;
+    repo.prune(&policy(Some(1), None), at(2000), PruneMode::Apply).await.unwrap();
+
+    for (what, row, stored) in [
+        ("a line of a known run", line(1060, 0), 0),
+        ("a line between those of a known run", line(1061, 0), 0),
+        ("a line of another run", line(6_015, -5_000), 0),
+        ("a line beyond those of a run", line(6_030, -5_000), 1),
+        ("a line of a new run", line(99, 941), 1),
+        ("telemetry", telemetry("A", 1050, 7), 1),
+    ] {
+        let report = store(&*repo, &rows([row])).await;
+        assert_eq!((report.stored, report.expired), (stored, 1 - stored), "{what}");
+    }
 }
 
 pub(super) async fn an_import_may_bring_back_what_was_pruned(fresh: &dyn RepoUnderTest) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{RepoUnderTest, at, rows, store};
 use crate::{
     Batch, BatchOrigin, HOUR, Measurement, MeasurementRepo, NodeId, NodeStatus, PruneMode,
-    RetentionPolicy, Sample,
+    Reported, RetentionPolicy, Sample,
     testing::{measurement, node, telemetry},
     time::DAY,
 };
@@ -102,10 +102,11 @@ impl RandomHistory {
         repo
     }
 
-    /// New lines, late ones among them, and old ones that are read again.
+    /// What is new, late lines among it, and old lines that are read again.
+    /// Telemetry is told only once, so it never expires.
     async fn lines_come(&mut self, repo: &dyn MeasurementRepo, seen: &mut Seen) {
         let fresh: Vec<_> = (0..self.dice.below(40)).map(|_| self.row()).collect();
-        let again = self.some_again();
+        let again = self.some_again().into_iter().filter(is_line);
         let watermark = repo.node_state(&self.node).await.unwrap().pruned_until;
         let report = store(repo, &rows(fresh.iter().cloned().chain(again))).await;
         seen.expired += report.expired;
@@ -113,7 +114,8 @@ impl RandomHistory {
             let same = |other: &Measurement| {
                 (other.observed, other.reported.key()) == (row.observed, row.reported.key())
             };
-            if watermark.is_none_or(|until| row.observed > until) && !self.ever.iter().any(same) {
+            let in_time = watermark.is_none_or(|until| row.observed > until) || !is_line(&row);
+            if in_time && !self.ever.iter().any(same) {
                 self.ever.push(row);
             }
         }
@@ -157,4 +159,8 @@ impl RandomHistory {
             },
         }
     }
+}
+
+fn is_line(row: &Measurement) -> bool {
+    matches!(row.reported, Reported::Time(_))
 }
