@@ -36,8 +36,8 @@ struct Queue {
 }
 
 impl Queue {
-    fn new(reads: usize, room: usize) -> Self {
-        Self { reads: Semaphore::new(reads.max(1)), room: Scarce::new(room) }
+    fn new(reads: usize, room: usize, patience: Duration) -> Self {
+        Self { reads: Semaphore::new(reads.max(1)), room: Scarce::new(room, patience) }
     }
 }
 
@@ -45,10 +45,11 @@ impl Turns {
     pub(super) fn new(limits: &ApiLimits) -> Self {
         let (reads, room) = (limits.concurrent_reads, limits.answer_bytes);
         let (for_present, room_for_present) = (reads / 2, room / 4);
+        let queue = |reads, room| Queue::new(reads, room, limits.patience);
         Self {
             request_time: limits.request_time,
-            present: Queue::new(for_present, room_for_present),
-            past: Queue::new(reads - for_present, room - room_for_present),
+            present: queue(for_present, room_for_present),
+            past: queue(reads - for_present, room - room_for_present),
             overload: Episode::default(),
         }
     }

@@ -48,7 +48,7 @@ impl Exports {
             reader: Arc::clone(reader),
             zone: zone.clone(),
             turns: Arc::clone(turns),
-            places: Scarce::new(limits.exports),
+            places: Scarce::new(limits.exports, limits.patience),
             trouble: Arc::clone(trouble),
         }
     }
