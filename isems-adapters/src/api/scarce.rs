@@ -80,7 +80,8 @@ impl Scarce {
             look = LOOK;
         };
         let id = lock(&self.holders).add(client, amount);
-        Ok(Share { _permit: permit, holders: Arc::clone(&self.holders), id })
+        let (free, holders) = (Arc::clone(&self.free), Arc::clone(&self.holders));
+        Ok(Share { most: self.most, permit, free, holders, id })
     }
 }
 
@@ -121,9 +122,35 @@ impl Holders {
 /// A client's share; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Share {
-    _permit: OwnedSemaphorePermit,
+    most: u32,
+    permit: OwnedSemaphorePermit,
+    free: Arc<Semaphore>,
     holders: Arc<Mutex<Holders>>,
     id: u64,
+}
+
+impl Share {
+    /// Makes it one of `amount`: gives back the rest, or takes what is lacking if
+    /// that is free. `false`: it is not, and the share is what it was. What is
+    /// everything is enough for any amount.
+    pub(super) fn fits(&mut self, amount: usize) -> bool {
+        let amount = u32::try_from(amount).unwrap_or(u32::MAX).min(self.most) as usize;
+        let has = self.permit.num_permits();
+        if amount < has {
+            drop(self.permit.split(has - amount));
+        } else if amount > has {
+            // Fits `u32`, as `most` does.
+            let lacking = u32::try_from(amount - has).unwrap_or(u32::MAX);
+            let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(lacking) else {
+                return false;
+            };
+            self.permit.merge(more);
+        }
+        if let Some(held) = lock(&self.holders).shares.get_mut(&self.id) {
+            held.amount = u32::try_from(amount).unwrap_or(self.most);
+        }
+        true
+    }
 }
 
 impl Drop for Share {

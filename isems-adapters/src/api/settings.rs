@@ -60,7 +60,9 @@ pub struct ApiLimits {
     /// brings more is closed after the answer.
     pub request_body_bytes: usize,
     /// From the end of a request's headers to the beginning of its answer; an
-    /// answer that is not ready by then is a `503`.
+    /// answer that is not ready by then is a `503`. The further pieces of one
+    /// that has begun may take six times as long each: it cannot say `503` any
+    /// more.
     pub request_time: Duration,
     /// How long an answer may wait for its reader in all, beyond the time that
     /// `slowest_reader` allows for its bytes.

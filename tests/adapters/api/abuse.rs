@@ -339,3 +339,34 @@ async fn who_takes_a_long_answer_slowly_but_steadily_is_not_given_up_for_one_tha
     assert!(rest.ends_with(b"]}"), "{} bytes more came", rest.len());
     assert_eq!(answer.measurements().len(), 1_000);
 }
+
+#[tokio::test]
+async fn an_export_under_way_goes_on_while_many_wait_for_the_room_of_those_who_read_nothing() {
+    // Given all the room for histories held by one who reads nothing and may,
+    // and an export under way
+    let stub = one_node_with_a_long_history();
+    let api = start_limited(&stub, |limits| {
+        limits.answer_bytes = 1000;
+        limits.request_time = Duration::from_hours(1);
+        limits.write_stall = Duration::from_hours(1);
+        limits.patience = Duration::from_hours(1);
+    })
+    .await;
+    let _holds = asks_and_reads_nothing(&api, "/measurements/a/latest").await;
+    let mut export = asks_and_reads_nothing(&api, "/api/v1/nodes/a/export.csv").await;
+
+    // When as many wait for that room as there are turns, whatever they ask for
+    let mut waiting = Vec::new();
+    let history = "/api/v1/nodes/a/history?from=0&to=1748768945";
+    for target in ["/measurements/a/latest", history, "/api/v1/events"].repeat(8) {
+        let mut stream = api.connect().await;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    assert_eq!(api.get("/healthz").await.status, 200, "the server has seen them all");
+
+    // Then the export comes whole
+    let bytes = read_all(&mut export).await;
+    assert!(bytes.ends_with(b"\r\n0\r\n\r\n"), "it breaks off after {} bytes", bytes.len());
+}

@@ -116,3 +116,18 @@ async fn a_share_that_is_given_back_is_free_again() {
         assert!(try_for(&scarce, 1, Duration::from_secs(1)).await.is_some());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_share_is_made_to_fit_as_far_as_something_is_free() {
+    let scarce = scarce(10);
+    let free = |amount| try_for(&scarce, amount, Duration::from_secs(1));
+    let mut share = free(6).await.unwrap();
+    assert!(share.fits(2));
+    let other = free(8).await.expect("the rest was given back");
+    assert!(!share.fits(3), "nothing is free");
+    drop(other);
+    assert!(share.fits(1_000), "everything is enough");
+    assert!(free(1).await.is_none(), "it has everything");
+    drop(share);
+    assert!(free(10).await.is_some());
+}
