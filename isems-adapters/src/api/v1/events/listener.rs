@@ -133,9 +133,10 @@ impl Following {
     async fn catch_up(&mut self, phase: Phase) -> Result<Bytes, Problem> {
         let Self { listener, follow, missed, .. } = &*self;
         let Listener { shared, client } = listener;
+        let is_first = matches!(missed, Stage::First(_));
         let look = || async {
             // Before the look, so that nothing can happen in between.
-            let news = Some(shared.news.subscribe());
+            let news = is_first.then(|| shared.news.subscribe());
             let newest = shared.newest().await?;
             if *follow {
                 shared.watch_from(&newest);
