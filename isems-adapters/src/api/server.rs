@@ -52,7 +52,8 @@ const SHORT_PAUSE: Duration = Duration::from_millis(10);
 /// itself the system holds megabytes, of which even a client that takes them
 /// steadily seems to take nothing for a minute and then a third at once; with so
 /// little it is seen to go on every few seconds at 20 kB/s. A quick client gets
-/// at most so much in each round trip.
+/// at most so much in each round trip. It must not be less than a segment, which
+/// on loopback has 64 KiB: each would wait for the receipt of the one before.
 const SEND_BUFFER: u32 = 64 * 1024;
 
 /// How many connections may wait to be accepted, as tokio has it.
