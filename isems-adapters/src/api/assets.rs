@@ -18,11 +18,14 @@ use super::{
     map_tiles::{MapTiles, Tile},
     page,
     respond::{self, Problem, not_modified, set},
-    turns::{Kind, Turns},
+    turns::{Kind, Phase, Turns},
 };
 
 /// Where the page is while an app has `/`.
 const ASIDE: &str = "/dashboard";
+
+/// Bytes of a tile, mostly.
+const USUAL_TILE: usize = 64 * 1024;
 
 /// What there is of the page at a path.
 #[derive(Clone, Copy, Debug)]
@@ -84,20 +87,18 @@ async fn tile(
     turns: &Turns,
     client: &Arc<Client>,
 ) -> Result<Response<Body>, Problem> {
-    let reader = tiles.clone();
-    let read = async {
+    let read = || async {
+        let reader = tiles.clone();
         let read = tokio::task::spawn_blocking(move || reader.read(at)).await;
-        match read.map_err(|_| Problem::Broken)? {
-            Ok(Some(tile)) => {
-                let room = turns.room(Kind::Past, tile.len(), client).await?;
-                Ok(Some(Ok(body::holding(tile, room))))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => Ok(Some(Err(error))),
-        }
+        Ok::<_, Problem>(match read.map_err(|_| Problem::Broken)? {
+            Ok(Some(tile)) => (tile, Some(Ok(()))),
+            Ok(None) => (Vec::new(), None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        })
     };
-    Ok(match turns.read(Kind::Past, read).await? {
-        Some(Ok(tile)) => {
+    let (tile, found) = turns.make(Kind::Past, Phase::New, USUAL_TILE, client, read).await?;
+    Ok(match found {
+        Some(Ok(())) => {
             let mut response = respond::with_type(tiles.media_type(), body::full(tile));
             set(&mut response, CACHE_CONTROL, "max-age=86400");
             response

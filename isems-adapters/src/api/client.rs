@@ -51,6 +51,11 @@ impl Client {
         self.given_up.cancel();
     }
 
+    /// Whether it was given up: what it holds is given back in a moment.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
+    }
+
     /// Cancelled when its connection must end.
     pub(super) fn given_up(&self) -> &CancellationToken {
         &self.given_up

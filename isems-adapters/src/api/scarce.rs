@@ -2,46 +2,61 @@
 
 use std::{
     collections::HashMap,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
+    pin,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
 use super::{client::Client, respond::Problem};
 
-/// How long a client may take nothing of what it was given while another waits
-/// for it. Short, but longer than a pause of a connection that works.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How often one who waits looks for somebody who has used up this patience.
+/// How often one who waits looks for somebody who has used up the patience.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Room, places: shares of it are held by clients. While one waits for a share,
 /// those go that take nothing of what they were given, longest first: they
-/// would hold it until they are cut off by themselves.
+/// would hold it until they are cut off by themselves. No more of them go than
+/// it takes, and none if all of them would not do.
 #[derive(Debug)]
 pub(super) struct Scarce {
     most: u32,
+    patience: Duration,
     free: Arc<Semaphore>,
+    /// Those who wait stand in line, and only the first one looks whom to give
+    /// up: what the others need may be there by then.
+    line: tokio::sync::Mutex<()>,
     holders: Arc<Mutex<Holders>>,
 }
 
 #[derive(Debug, Default)]
 struct Holders {
     next: u64,
-    clients: HashMap<u64, Arc<Client>>,
+    shares: HashMap<u64, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    client: Arc<Client>,
+    amount: u32,
 }
 
 impl Scarce {
-    pub(super) fn new(most: usize) -> Self {
+    /// So much of it, held by clients that may take nothing of what they were
+    /// given for as long as the patience of others.
+    pub(super) fn new(most: usize, patience: Duration) -> Self {
         const MOST: u32 = 1 << 28; // Fits `Semaphore::MAX_PERMITS` on 32-bit machines.
         let most = u32::try_from(most).unwrap_or(MOST).clamp(1, MOST);
-        Self { most, free: Arc::new(Semaphore::new(most as usize)), holders: Arc::default() }
+        Self {
+            most,
+            patience,
+            free: Arc::new(Semaphore::new(most as usize)),
+            line: tokio::sync::Mutex::default(),
+            holders: Arc::default(),
+        }
     }
 
     /// A share of `amount` (of everything, if that is less) for this client,
@@ -52,35 +67,53 @@ impl Scarce {
         client: &Arc<Client>,
     ) -> Result<Share, Problem> {
         let amount = u32::try_from(amount).unwrap_or(u32::MAX).min(self.most);
-        let mut taking = pin!(Arc::clone(&self.free).acquire_many_owned(amount));
+        let _first = self.line.lock().await;
+        let taking = Arc::clone(&self.free).acquire_many_owned(amount);
+        pin!(taking);
         let mut look = Duration::ZERO;
         let permit = loop {
             if let Ok(taken) = timeout(look, taking.as_mut()).await {
                 // The semaphore is never closed.
                 break taken.map_err(|_| Problem::Broken)?;
             }
-            lock(&self.holders).give_up_longest_stalled();
+            lock(&self.holders).give_up_one_for(amount, self.most, self.patience);
             look = LOOK;
         };
-        let id = lock(&self.holders).add(client);
-        Ok(Share { _permit: permit, holders: Arc::clone(&self.holders), id })
+        let id = lock(&self.holders).add(client, amount);
+        let (free, holders) = (Arc::clone(&self.free), Arc::clone(&self.holders));
+        Ok(Share { most: self.most, permit, free, holders, id })
     }
 }
 
 impl Holders {
-    fn add(&mut self, client: &Arc<Client>) -> u64 {
+    fn add(&mut self, client: &Arc<Client>, amount: u32) -> u64 {
         self.next += 1;
-        self.clients.insert(self.next, Arc::clone(client));
+        self.shares.insert(self.next, Held { client: Arc::clone(client), amount });
         self.next
     }
 
-    fn give_up_longest_stalled(&mut self) {
-        let stalled = self.clients.iter().filter_map(|(id, client)| {
-            let since = client.stalled_since()?;
-            (since.elapsed() >= PATIENCE).then_some((since, *id))
-        });
-        let longest = stalled.min().and_then(|(_, id)| self.clients.remove(&id));
-        if let Some(client) = longest {
+    /// Gives up the client that has taken nothing for longest, if one who needs
+    /// `amount` does not get it without, and would get it if all those went whose
+    /// patience is used up.
+    fn give_up_one_for(&self, amount: u32, most: u32, patience: Duration) {
+        let (mut held, mut stalled, mut longest) = (0, 0, None);
+        // What those hold who were given up is free in a moment.
+        let staying = self.shares.values().filter(|share| !share.client.is_given_up());
+        for Held { client, amount } in staying {
+            held += amount;
+            let since = client.stalled_since().filter(|since| since.elapsed() >= patience);
+            if let Some(since) = since {
+                stalled += amount;
+                if longest.is_none_or(|(longest, _)| since < longest) {
+                    longest = Some((since, client));
+                }
+            }
+        }
+        let free = most.saturating_sub(held);
+        if free < amount
+            && amount <= free + stalled
+            && let Some((_, client)) = longest
+        {
             client.give_up();
         }
     }
@@ -89,14 +122,40 @@ impl Holders {
 /// A client's share; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Share {
-    _permit: OwnedSemaphorePermit,
+    most: u32,
+    permit: OwnedSemaphorePermit,
+    free: Arc<Semaphore>,
     holders: Arc<Mutex<Holders>>,
     id: u64,
 }
 
+impl Share {
+    /// Makes it one of `amount`: gives back the rest, or takes what is lacking if
+    /// that is free. `false`: it is not, and the share is what it was. What is
+    /// everything is enough for any amount.
+    pub(super) fn fits(&mut self, amount: usize) -> bool {
+        let amount = u32::try_from(amount).unwrap_or(u32::MAX).min(self.most) as usize;
+        let has = self.permit.num_permits();
+        if amount < has {
+            drop(self.permit.split(has - amount));
+        } else if amount > has {
+            // Fits `u32`, as `most` does.
+            let lacking = u32::try_from(amount - has).unwrap_or(u32::MAX);
+            let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(lacking) else {
+                return false;
+            };
+            self.permit.merge(more);
+        }
+        if let Some(held) = lock(&self.holders).shares.get_mut(&self.id) {
+            held.amount = u32::try_from(amount).unwrap_or(self.most);
+        }
+        true
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
-        lock(&self.holders).clients.remove(&self.id);
+        lock(&self.holders).shares.remove(&self.id);
     }
 }
 
@@ -105,74 +164,4 @@ fn lock(holders: &Mutex<Holders>) -> MutexGuard<'_, Holders> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::{Instant, advance};
-
-    /// A client that takes nothing, since just now.
-    fn stalled() -> Arc<Client> {
-        let client = Arc::new(Client::default());
-        client.stalls(Instant::now());
-        client
-    }
-
-    /// Tries for a share until `limit`.
-    async fn try_for(scarce: &Scarce, limit: Duration) -> Option<Share> {
-        let client = Arc::default();
-        timeout(limit, scarce.share(1, &client)).await.ok().map(Result::unwrap)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_for_longest_goes_for_one_who_waits_and_nobody_else() {
-        let scarce = Scarce::new(3);
-        let mut shares = Vec::new();
-        let mut clients = Vec::new();
-        for _ in 0..3 {
-            advance(Duration::from_millis(100)).await;
-            let client = stalled();
-            shares.push(scarce.share(1, &client).await.unwrap());
-            clients.push(client);
-        }
-        clients[0].goes_on();
-
-        let begin = Instant::now();
-        let waiting = try_for(&scarce, Duration::from_mins(1));
-        let ends = async {
-            clients[1].given_up().cancelled().await;
-            drop(shares.remove(1));
-        };
-        let (share, ()) = tokio::join!(waiting, ends);
-
-        assert!(share.is_some());
-        assert!(begin.elapsed() <= PATIENCE + LOOK, "{:?}", begin.elapsed());
-        let gone = [0, 1, 2].map(|i| clients[i].given_up().is_cancelled());
-        assert_eq!(gone, [false, true, false]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_may_stay_while_nobody_waits() {
-        let scarce = Scarce::new(2);
-        let client = stalled();
-        let _share = scarce.share(1, &client).await.unwrap();
-        advance(Duration::from_hours(1)).await;
-        assert!(try_for(&scarce, Duration::from_mins(1)).await.is_some(), "there is enough");
-        assert!(!client.given_up().is_cancelled());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_goes_on_is_not_given_up_however_long_others_wait() {
-        let scarce = Scarce::new(1);
-        let client = Arc::default();
-        let _share = scarce.share(1, &client).await.unwrap();
-        assert!(try_for(&scarce, Duration::from_hours(1)).await.is_none());
-        assert!(!client.given_up().is_cancelled());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_share_that_is_given_back_is_free_again() {
-        let scarce = Scarce::new(1);
-        for _ in 0..3 {
-            assert!(try_for(&scarce, Duration::from_secs(1)).await.is_some());
-        }
-    }
-}
+mod tests;

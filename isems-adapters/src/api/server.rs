@@ -1,10 +1,10 @@
 //! Accepts connections and, in the end, lets them finish.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use isems_core::{ActivityRule, Clock, MeasurementReader};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
@@ -26,7 +26,7 @@ pub enum ApiError {
         listen: SocketAddr,
         /// The cause beneath.
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
     /// The folder of the app cannot be read or holds no app.
     #[error(
@@ -38,7 +38,7 @@ pub enum ApiError {
         folder: PathBuf,
         /// The cause beneath.
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
 }
 
@@ -47,6 +47,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The same when an old one was just dropped for it, and only has to be closed.
 const SHORT_PAUSE: Duration = Duration::from_millis(10);
+
+/// Bytes that wait in the system for a client to take them, at least. Left to
+/// itself the system holds megabytes, of which even a client that takes them
+/// steadily seems to take nothing for a minute and then a third at once; with so
+/// little it is seen to go on every few seconds at 20 kB/s. A quick client gets
+/// at most so much in each round trip. It must not be less than a segment, which
+/// on loopback has 64 KiB: each would wait for the receipt of the one before.
+const SEND_BUFFER: u32 = 64 * 1024;
+
+/// How many connections may wait to be accepted, as tokio has it.
+const BACKLOG: u32 = 1024;
 
 /// The API, listening but not yet answering.
 pub struct ApiServer {
@@ -67,6 +78,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// If the address cannot be had or the app's folder holds no app.
+    #[expect(clippy::unused_async, reason = "only where a runtime runs can a socket be had")]
     pub async fn bind(
         settings: ApiSettings,
         reader: Arc<dyn MeasurementReader>,
@@ -75,13 +87,13 @@ impl ApiServer {
     ) -> Result<Self, ApiError> {
         let app = settings.app_dir.as_deref().map(AppFiles::open).transpose()?;
         let listen = settings.listen;
-        let listening = async {
-            let listener = TcpListener::bind(listen).await?;
+        let listening = || {
+            let listener = listen_at(listen)?;
             let local_addr = listener.local_addr()?;
             Ok((listener, local_addr))
         };
         let (listener, local_addr) =
-            listening.await.map_err(|cause| ApiError::Listen { listen, cause })?;
+            listening().map_err(|cause| ApiError::Listen { listen, cause })?;
         let service = Service::new(settings, reader, activity, clock, app);
         Ok(Self { listener, local_addr, service: Arc::new(service) })
     }
@@ -155,6 +167,19 @@ impl ApiServer {
         tracing::info!(address = %local_addr, "the API has stopped");
         Ok(())
     }
+}
+
+/// Listens at an address; connections have small buffers on our side.
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As tokio does by itself: or else the address of a process that has just
+    // ended could not be had for a minute. On Windows it would mean another thing.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A connection's task that panicked took only its connection with it.

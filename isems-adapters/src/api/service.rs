@@ -10,17 +10,23 @@ use isems_core::{
 use super::{
     app_files::AppFiles,
     assets,
-    body::{self, Body},
+    body::Body,
     client::Client,
     respond::{self, Problem},
     route::Route,
     settings::{ApiLimits, ApiSettings},
     sources_view,
     trouble::{Reading, Trouble},
-    turns::{Kind, Turns},
+    turns::{Kind, Phase, Turns},
     v1::V1,
     view,
 };
+
+/// Bytes of the recent measurements of a node, mostly: a day of them.
+const USUAL_HISTORY: usize = 1024 * 1024;
+
+/// Bytes of the newest measurements, mostly: those of some hundred nodes.
+pub(super) const USUAL_PRESENT: usize = 256 * 1024;
 
 /// Everything that an answer is made of.
 pub(super) struct Service {
@@ -132,16 +138,13 @@ impl Service {
 
     /// The JSON of a route, within the time that a request may take.
     async fn json(&self, route: &Route, client: &Arc<Client>) -> Result<Bytes, Problem> {
-        let kind = match route {
-            Route::Recent(_) => Kind::Past,
-            _ => Kind::Present,
+        let (kind, usual) = match route {
+            Route::Recent(_) => (Kind::Past, USUAL_HISTORY),
+            _ => (Kind::Present, USUAL_PRESENT),
         };
-        let in_turn = async {
-            let json = self.encoded(route).await?;
-            let room = self.turns.room(kind, json.len(), client).await?;
-            Ok(body::holding(json, room))
-        };
-        self.turns.read(kind, in_turn).await
+        let make = || async { self.encoded(route).await.map(|json| (json, ())) };
+        let (json, ()) = self.turns.make(kind, Phase::New, usual, client, make).await?;
+        Ok(json)
     }
 
     async fn encoded(&self, route: &Route) -> Result<Vec<u8>, Problem> {

@@ -60,20 +60,27 @@ pub struct ApiLimits {
     /// brings more is closed after the answer.
     pub request_body_bytes: usize,
     /// From the end of a request's headers to the beginning of its answer; an
-    /// answer that is not ready by then is a `503`.
+    /// answer that is not ready by then is a `503`. The further pieces of one
+    /// that has begun may take six times as long each: it cannot say `503` any
+    /// more.
     pub request_time: Duration,
     /// How long an answer may wait for its reader in all, beyond the time that
     /// `slowest_reader` allows for its bytes.
     pub write_stall: Duration,
     /// Bytes per second that a reader must take at least.
     pub slowest_reader: u32,
+    /// How long a client may take nothing of what it was given while another
+    /// waits for that (room, or the place of an export); then it can be given up.
+    /// To be longer than the pauses of one that takes an answer slowly, and
+    /// shorter than `request_time`, after which who waits is told `503`.
+    pub patience: Duration,
     /// Requests that read measurements at once; others wait for their turn. Half
     /// of the turns are for histories, half for everything else.
     pub concurrent_reads: usize,
     /// Bytes of measurements on their way to all clients together, three quarters
     /// of them for histories; an answer for which there is no room waits, at most
-    /// `request_time`. Meanwhile those go that have taken nothing of theirs for a
-    /// second, longest first.
+    /// `request_time`. Meanwhile those go that have taken nothing of theirs for
+    /// all of `patience`, longest first, as many as it takes.
     pub answer_bytes: usize,
     /// Clients that may follow events at once; more are answered with `503`.
     pub event_clients: usize,
@@ -105,6 +112,7 @@ impl Default for ApiLimits {
             request_time: Duration::from_secs(10),
             write_stall: Duration::from_secs(20),
             slowest_reader: 1024,
+            patience: Duration::from_secs(5),
             concurrent_reads: 8,
             answer_bytes: 32 * 1024 * 1024,
             event_clients: 64,

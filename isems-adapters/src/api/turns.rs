@@ -1,15 +1,22 @@
 //! Turns to read from the repository, and room for what was read.
+//!
+//! Who needs both takes room first, then a turn (the place of an export comes
+//! before either): a turn is never held by one who waits for something else than
+//! the repository, so it is free again soon, and those that need no room (the
+//! pages of an export, say) are not held up by clients that read nothing.
+//!
+//! How much room an answer takes is known when it was made, so room is taken for
+//! what is usual and then made to fit. An answer for which it is too little, when
+//! no more is free, is thrown away and made anew once there is room of its size:
+//! nobody waits for room while holding some.
 
 use std::{sync::Arc, time::Duration};
 
+use hyper::body::Bytes;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    client::Client,
-    episode::Episode,
-    respond::Problem,
-    scarce::{Scarce, Share},
-    settings::ApiLimits,
+    body, client::Client, episode::Episode, respond::Problem, scarce::Scarce, settings::ApiLimits,
 };
 
 /// What all requests share, so that together they stay within the limits.
@@ -30,14 +37,43 @@ pub(super) enum Kind {
     Past,
 }
 
+/// How far an answer is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Phase {
+    /// Nothing of it was sent.
+    New,
+    /// Some of it was sent: it can only go on or break off, so it is waited for
+    /// longer.
+    UnderWay,
+}
+
+impl Phase {
+    /// Request times that each piece of an answer may take.
+    const fn patience(self) -> u32 {
+        match self {
+            Self::New => 1,
+            Self::UnderWay => 6,
+        }
+    }
+}
+
 struct Queue {
     reads: Semaphore,
     room: Scarce,
 }
 
 impl Queue {
-    fn new(reads: usize, room: usize) -> Self {
-        Self { reads: Semaphore::new(reads.max(1)), room: Scarce::new(room) }
+    fn new(reads: usize, room: usize, patience: Duration) -> Self {
+        Self { reads: Semaphore::new(reads.max(1)), room: Scarce::new(room, patience) }
+    }
+
+    async fn in_turn<T, E: From<Problem>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        // The semaphore is never closed.
+        let _turn = self.reads.acquire().await.map_err(|_| Problem::Broken)?;
+        work.await
     }
 }
 
@@ -45,10 +81,11 @@ impl Turns {
     pub(super) fn new(limits: &ApiLimits) -> Self {
         let (reads, room) = (limits.concurrent_reads, limits.answer_bytes);
         let (for_present, room_for_present) = (reads / 2, room / 4);
+        let queue = |reads, room| Queue::new(reads, room, limits.patience);
         Self {
             request_time: limits.request_time,
-            present: Queue::new(for_present, room_for_present),
-            past: Queue::new(reads - for_present, room - room_for_present),
+            present: queue(for_present, room_for_present),
+            past: queue(reads - for_present, room - room_for_present),
             overload: Episode::default(),
         }
     }
@@ -60,28 +97,62 @@ impl Turns {
         }
     }
 
-    /// Works when it is this request's turn, within the time that a request may
-    /// take, waiting included.
+    /// Works when it is its turn, within the time that this may take, waiting
+    /// included. For what is not sent as it is, and so takes no room.
     pub(super) async fn read<T, E: From<Problem>>(
         &self,
         kind: Kind,
+        phase: Phase,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let in_turn = async {
-            // The semaphore is never closed.
-            let turn = self.queue(kind).reads.acquire().await;
-            let _turn = turn.map_err(|_| Problem::Broken)?;
-            work.await
-        };
-        self.within(in_turn).await?
+        self.within(phase, self.queue(kind).in_turn(work)).await?
     }
 
-    /// Waits for something else that a request needs, no longer than a request
-    /// may take.
-    pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
-        let Ok(done) = timeout(self.request_time, work).await else {
+    /// Makes something for this client, in turn and within the time that it may
+    /// take, waiting included: bytes, which have room until they are sent, and
+    /// what is to be known of them. `usual` is how many bytes there are mostly.
+    /// May make it more than once.
+    pub(super) async fn make<T, E, F>(
+        &self,
+        kind: Kind,
+        phase: Phase,
+        usual: usize,
+        client: &Arc<Client>,
+        make: impl Fn() -> F,
+    ) -> Result<(Bytes, T), E>
+    where
+        E: From<Problem>,
+        F: Future<Output = Result<(Vec<u8>, T), E>>,
+    {
+        let queue = self.queue(kind);
+        let work = async {
+            let mut size = usual;
+            loop {
+                let mut room = queue.room.share(size, client).await?;
+                let fits = async {
+                    let (bytes, more) = make().await?;
+                    size = bytes.len();
+                    Ok::<_, E>(room.fits(size).then_some((bytes, more)))
+                };
+                if let Some((bytes, more)) = queue.in_turn(fits).await? {
+                    return Ok((body::holding(bytes, room), more));
+                }
+            }
+        };
+        self.within(phase, work).await?
+    }
+
+    /// Waits for something else that an answer needs, no longer than it may
+    /// take.
+    pub(super) async fn within<T>(
+        &self,
+        phase: Phase,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Problem> {
+        let limit = self.request_time.saturating_mul(phase.patience());
+        let Ok(done) = timeout(limit, work).await else {
             if self.overload.begins() {
-                let limit = self.request_time.as_secs_f32();
+                let limit = limit.as_secs_f32();
                 tracing::warn!(
                     limit,
                     "an API answer was not ready within its time limit (seconds)"
@@ -92,14 +163,45 @@ impl Turns {
         self.overload.ends();
         Ok(done)
     }
+}
 
-    /// Room for so many bytes on their way to a client, once there is some.
-    pub(super) async fn room(
-        &self,
-        kind: Kind,
-        bytes: usize,
-        client: &Arc<Client>,
-    ) -> Result<Share, Problem> {
-        self.queue(kind).room.share(bytes, client).await
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Room for four bytes of histories, and as many turns as wanted.
+    fn turns() -> Turns {
+        let answer_bytes = 5; // A quarter, rounded down, is for what is present.
+        Turns::new(&ApiLimits { answer_bytes, ..ApiLimits::default() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_turns_out_larger_than_the_room_that_is_free_is_made_anew_once_there_is_more() {
+        // Given two answers, each larger than usual and together than the room
+        let (turns, made) = (turns(), Cell::new(0));
+        let both_have_room = tokio::sync::Barrier::new(2);
+        let client = Arc::default();
+        let answer = || async {
+            made.set(made.get() + 1);
+            if made.get() <= 2 {
+                both_have_room.wait().await;
+            }
+            Ok::<_, Problem>((vec![0; 3], ()))
+        };
+        let takes_a_second = || async {
+            let made = turns.make(Kind::Past, Phase::New, 1, &client, answer).await;
+            sleep(Duration::from_secs(1)).await;
+            made.map(|(bytes, ())| bytes.len())
+        };
+
+        // When both are asked for at once
+        let lengths = tokio::join!(takes_a_second(), takes_a_second());
+
+        // Then one of them has its room at once, and the other after it
+        assert_eq!((lengths, made.get()), ((Ok(3), Ok(3)), 3));
     }
 }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use hyper::{
     HeaderMap, Method, Response, Uri,
-    body::Bytes,
     header::{CONTENT_ENCODING, ETAG, HeaderValue, VARY},
 };
 use isems_core::{
@@ -37,10 +36,11 @@ use super::{
     client::Client,
     etag, gzip,
     respond::{self, Problem},
+    service::USUAL_PRESENT,
     settings::ApiSettings,
     sources_view,
     trouble::{Reading, Trouble},
-    turns::{Kind, Turns},
+    turns::{Kind, Phase, Turns},
     view,
 };
 
@@ -60,13 +60,6 @@ pub(super) struct V1 {
     events: Events,
     exports: Exports,
     trouble: Arc<Trouble>,
-}
-
-/// Bytes with what names them and says how they are compressed.
-struct Packed {
-    bytes: Bytes,
-    tag: String,
-    gzip: bool,
 }
 
 impl V1 {
@@ -92,7 +85,7 @@ impl V1 {
     /// Whether the repository can be read.
     pub(super) async fn readiness(&self) -> Result<(), Problem> {
         let sources = async { self.trouble.told(Reading::Sources, self.reader.sources().await) };
-        self.turns.read(Kind::Present, sources).await.map(drop)
+        self.turns.read(Kind::Present, Phase::New, sources).await.map(drop)
     }
 
     /// The answer for a target; `None`: there is no such thing.
@@ -125,63 +118,58 @@ impl V1 {
     ) -> Result<Response<Body>, Fault> {
         let parameters = Parameters::of(query, target.parameters())?;
         let now = self.clock.now();
+        let (parameters, id) = (&parameters, target.node());
+        let present = (Kind::Present, USUAL_PRESENT);
         match target {
             Target::Nodes => {
-                self.whole(headers, client, Kind::Present, self.nodes(&parameters, now)).await
+                self.whole(headers, client, present, || self.nodes(parameters, now)).await
             }
-            Target::Node(id) => {
-                self.whole(headers, client, Kind::Present, self.node(id.as_deref(), now)).await
+            Target::Node(_) => self.whole(headers, client, present, || self.node(id, now)).await,
+            Target::History(_) => {
+                let asked = &history::Asked::of(parameters, now)?;
+                let past = (Kind::Past, asked.room());
+                self.whole(headers, client, past, || self.history(id, asked)).await
             }
-            Target::History(id) => {
-                self.whole(
-                    headers,
-                    client,
-                    Kind::Past,
-                    self.history(id.as_deref(), &parameters, now, client),
-                )
-                .await
-            }
-            Target::Export(id, format) => {
-                let node = named(id.as_deref())?;
-                let range = history::range(&parameters)?;
+            Target::Export(_, format) => {
+                let node = named(id)?;
+                let range = history::range(parameters)?;
                 let gzip = accept::takes_gzip(headers);
                 self.exports.answer(node, range, *format, gzip, client).await
             }
             Target::Latest => {
-                self.whole(headers, client, Kind::Present, self.latest(&parameters, now)).await
+                self.whole(headers, client, present, || self.latest(parameters, now)).await
             }
             Target::Sources => {
-                self.whole(headers, client, Kind::Present, self.sources(&parameters, now)).await
+                self.whole(headers, client, present, || self.sources(parameters, now)).await
             }
             Target::Events => {
                 let follow = method == Method::GET && accept::follows_events(headers);
                 self.events.answer(headers, follow, client).await
             }
             Target::OpenApi => {
-                let text = OPENAPI.replace(VERSION, env!("CARGO_PKG_VERSION"));
-                self.whole(headers, client, Kind::Present, async { Ok(text.into_bytes()) }).await
+                let text = || OPENAPI.replace(VERSION, env!("CARGO_PKG_VERSION")).into_bytes();
+                self.whole(headers, client, present, || async { Ok(text()) }).await
             }
         }
     }
 
-    /// A JSON answer that is made whole, in turn and within the limits.
-    async fn whole(
+    /// A JSON answer that is made whole, in turn and within the limits; of which
+    /// kind, and how many bytes it takes mostly.
+    async fn whole<F: Future<Output = Result<Vec<u8>, Fault>>>(
         &self,
         headers: &HeaderMap,
         client: &Arc<Client>,
-        kind: Kind,
-        make: impl Future<Output = Result<Vec<u8>, Fault>>,
+        (kind, usual): (Kind, usize),
+        make: impl Fn() -> F,
     ) -> Result<Response<Body>, Fault> {
-        let packed = async {
-            let json = make.await?;
+        let packed = || async {
+            let json = make().await?;
             let small = if accept::takes_gzip(headers) { gzip::of(&json).await } else { None };
-            let tag = etag::of_coding(&etag::of_body(&json), small.is_some());
             let gzip = small.is_some();
-            let bytes = small.unwrap_or(json);
-            let room = self.turns.room(kind, bytes.len(), client).await?;
-            Ok::<_, Fault>(Packed { bytes: body::holding(bytes, room), tag, gzip })
+            let tag = etag::of_coding(&etag::of_body(&json), gzip);
+            Ok::<_, Fault>((small.unwrap_or(json), (tag, gzip)))
         };
-        let Packed { bytes, tag, gzip } = self.turns.read(kind, packed).await?;
+        let (bytes, (tag, gzip)) = self.turns.make(kind, Phase::New, usual, client, packed).await?;
         let has = etag::client_has(headers, &tag);
         let mut response = respond::with_type("application/json", body::full(bytes));
         if let Ok(tag) = HeaderValue::try_from(tag) {
@@ -229,21 +217,13 @@ impl V1 {
         Ok(node_view::node(&newest, now, self.activity, &self.zone)?)
     }
 
-    async fn history(
-        &self,
-        id: Option<&str>,
-        parameters: &Parameters,
-        now: Timestamp,
-        client: &Arc<Client>,
-    ) -> Result<Vec<u8>, Fault> {
+    async fn history(&self, id: Option<&str>, asked: &history::Asked) -> Result<Vec<u8>, Fault> {
         let node = named(id)?;
-        let asked = history::Asked::of(parameters, now)?;
         self.newest(&node).await?;
         let pruned_until = self.reader.pruned_until(&node).await;
         let pruned_until = self.trouble.told(Reading::History, pruned_until)?;
-        let asked = asked.of_what_is_left(pruned_until);
+        let asked = asked.clone().of_what_is_left(pruned_until);
         let (range, step) = (asked.whole_buckets()?, asked.step);
-        let _room = self.turns.room(Kind::Past, asked.room(), client).await?;
         let buckets = self.reader.buckets(&node, range, step).await;
         let buckets = self.trouble.told(Reading::History, buckets)?;
         Ok(history::json(&node, &asked, &buckets, &self.zone)?)

@@ -310,3 +310,63 @@ async fn who_reads_nothing_of_an_export_goes_for_one_that_waits_for_its_place() 
 
     assert!(!read_all(&mut slow).await.ends_with(b"0\r\n\r\n"), "it was cut off");
 }
+
+#[tokio::test]
+async fn who_takes_a_long_answer_slowly_but_steadily_is_not_given_up_for_one_that_waits() {
+    // Room for one answer, and one who waits for it longer than the test takes
+    let stub = one_node_with_a_long_history();
+    let api = start_limited(&stub, |limits| {
+        limits.answer_bytes = 1000;
+        limits.request_time = Duration::from_mins(1);
+    })
+    .await;
+    let mut slow = asks_and_reads_nothing(&api, "/measurements/a/latest").await;
+    let waits = api.get("/measurements/a/latest");
+
+    // When it takes 20 kB in each second, for ten seconds
+    let takes = async {
+        let begin = tokio::time::Instant::now();
+        let mut taken = vec![0; 2_000];
+        while begin.elapsed() < Duration::from_secs(10) {
+            slow.read_exact(&mut taken).await.expect("it was cut off");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        read_all(&mut slow).await
+    };
+    let (rest, answer) = tokio::join!(takes, waits);
+
+    // Then it gets all of its answer, and the other one after it
+    assert!(rest.ends_with(b"]}"), "{} bytes more came", rest.len());
+    assert_eq!(answer.measurements().len(), 1_000);
+}
+
+#[tokio::test]
+async fn an_export_under_way_goes_on_while_many_wait_for_the_room_of_those_who_read_nothing() {
+    // Given all the room for histories held by one who reads nothing and may,
+    // and an export under way
+    let stub = one_node_with_a_long_history();
+    let api = start_limited(&stub, |limits| {
+        limits.answer_bytes = 1000;
+        limits.request_time = Duration::from_hours(1);
+        limits.write_stall = Duration::from_hours(1);
+        limits.patience = Duration::from_hours(1);
+    })
+    .await;
+    let _holds = asks_and_reads_nothing(&api, "/measurements/a/latest").await;
+    let mut export = asks_and_reads_nothing(&api, "/api/v1/nodes/a/export.csv").await;
+
+    // When as many wait for that room as there are turns, whatever they ask for
+    let mut waiting = Vec::new();
+    let history = "/api/v1/nodes/a/history?from=0&to=1748768945";
+    for target in ["/measurements/a/latest", history, "/api/v1/events"].repeat(8) {
+        let mut stream = api.connect().await;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    assert_eq!(api.get("/healthz").await.status, 200, "the server has seen them all");
+
+    // Then the export comes whole
+    let bytes = read_all(&mut export).await;
+    assert!(bytes.ends_with(b"\r\n0\r\n\r\n"), "it breaks off after {} bytes", bytes.len());
+}

@@ -29,7 +29,7 @@ use crate::api::{
     respond::{self, Problem},
     settings::{ApiLimits, ApiSettings},
     trouble::{Reading, Trouble},
-    turns::{Kind, Turns},
+    turns::{Kind, Phase, Turns},
 };
 
 /// So many rounds of news may wait for a client; it is cut off beyond.
@@ -150,7 +150,9 @@ impl Shared {
                 }
             }
             // Trouble is logged as such, and goes by.
-            let Ok(newest) = self.turns.read(Kind::Present, self.newest()).await else { continue };
+            let Ok(newest) = self.turns.read(Kind::Present, Phase::New, self.newest()).await else {
+                continue;
+            };
             let told = self.told();
             let mut state = self.lock();
             let Some(known) = state.known.as_mut() else { continue };

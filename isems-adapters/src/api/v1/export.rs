@@ -25,7 +25,7 @@ use crate::api::{
     scarce::{Scarce, Share},
     settings::ApiLimits,
     trouble::{Reading, Trouble},
-    turns::{Kind, Turns},
+    turns::{Kind, Phase, Turns},
 };
 
 /// Where exports are made, a few at a time.
@@ -48,7 +48,7 @@ impl Exports {
             reader: Arc::clone(reader),
             zone: zone.clone(),
             turns: Arc::clone(turns),
-            places: Scarce::new(limits.exports),
+            places: Scarce::new(limits.exports, limits.patience),
             trouble: Arc::clone(trouble),
         }
     }
@@ -63,7 +63,7 @@ impl Exports {
         gzip: bool,
         client: &Arc<Client>,
     ) -> Result<Response<Body>, Fault> {
-        let place = self.turns.within(self.places.share(1, client)).await??;
+        let place = self.turns.within(Phase::New, self.places.share(1, client)).await??;
         let name = file_name(&node, format);
         let mut export = Export {
             reader: Arc::clone(&self.reader),
@@ -75,7 +75,7 @@ impl Exports {
             first: None,
             _place: place,
         };
-        export.first = Some(export.page().await?);
+        export.first = Some(export.page(Phase::New).await?);
         if export.first == Some(None) && !export.is_known().await? {
             return Err(Fault::unknown_node());
         }
@@ -109,31 +109,28 @@ struct Export {
 }
 
 impl Export {
-    async fn page(&mut self) -> Result<Page, Problem> {
+    async fn page(&mut self, phase: Phase) -> Result<Page, Problem> {
         let Self { reader, turns, trouble, node, pages, .. } = self;
-        turns
-            .read(Kind::Past, async {
-                trouble.told(Reading::History, pages.next(&**reader, node).await)
-            })
-            .await
+        let page = async { trouble.told(Reading::History, pages.next(&**reader, node).await) };
+        turns.read(Kind::Past, phase, page).await
     }
 
     async fn is_known(&self) -> Result<bool, Problem> {
         let any = self.reader.history(&self.node, HistoryRange::ALL, 1);
-        let any = self
-            .turns
-            .read(Kind::Past, async { self.trouble.told(Reading::Node, any.await) })
-            .await?;
+        let any = async { self.trouble.told(Reading::Node, any.await) };
+        let any = self.turns.read(Kind::Past, Phase::New, any).await?;
         Ok(!any.is_empty())
     }
 
     /// The next piece; `None` after the last.
     async fn next(mut self) -> io::Result<Option<(Frame<Bytes>, Self)>> {
         while let Some(mut writer) = self.writer.take() {
-            let page = match self.first.take() {
-                Some(page) => page,
+            let page = if let Some(page) = self.first.take() {
+                page
+            } else {
                 // The client sees the connection break, which is not the end of a file.
-                None => self.page().await.map_err(|problem| io::Error::other(problem.text()))?,
+                let page = self.page(Phase::UnderWay).await;
+                page.map_err(|problem| io::Error::other(problem.text()))?
             };
             let piece = match page {
                 Some(rows) => {

@@ -33,7 +33,7 @@ pub(super) fn range(parameters: &Parameters) -> Result<HistoryRange, Fault> {
 }
 
 /// What a client asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     from: Timestamp,
     to: Timestamp,
@@ -73,7 +73,8 @@ impl Asked {
         self
     }
 
-    /// Bytes of memory that the buckets and their JSON take at most.
+    /// Bytes of memory that the buckets and their JSON take at most, also of what
+    /// is left.
     pub(super) fn room(&self) -> usize {
         let buckets = buckets(self.from, self.to, self.step).min(MOST);
         size_of::<Bucket>().saturating_mul(2) * usize::try_from(buckets).unwrap_or(0)

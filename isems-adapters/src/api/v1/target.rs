@@ -61,6 +61,14 @@ impl Target {
         }
     }
 
+    /// The name of the node that it is of, if any can have it.
+    pub(super) fn node(&self) -> Option<&str> {
+        match self {
+            Self::Node(id) | Self::History(id) | Self::Export(id, _) => id.as_deref(),
+            Self::Nodes | Self::Latest | Self::Sources | Self::Events | Self::OpenApi => None,
+        }
+    }
+
     /// Whether pages of other origins may read the answer.
     pub(in crate::api) const fn is_shared(&self) -> bool {
         !matches!(self, Self::Sources)

@@ -45,7 +45,10 @@ impl Follower {
     }
 
     async fn with(api: &Api, header: &str) -> Self {
-        let mut stream = api.connect().await;
+        Self::over(api.connect().await, header).await
+    }
+
+    async fn over(mut stream: TcpStream, header: &str) -> Self {
         let request = format!(
             "GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{header}\r\n\r\n"
         );
@@ -383,6 +386,36 @@ async fn what_a_client_missed_is_made_as_it_takes_it_and_comes_whole() {
         .collect();
     let expected: Vec<_> = (1..=COUNT).chain([COUNT]).collect();
     assert_eq!(ids, expected);
+}
+
+#[tokio::test]
+async fn what_is_removed_while_a_client_takes_what_it_missed_it_hears_too() {
+    // Given one that has begun to take what it missed, which is much, and one
+    // that follows
+    const COUNT: i64 = 3_000;
+    let node = |i| row(i, &format!("node {i:04}"), 0);
+    let stub = Stub::of((1..=COUNT).map(node).collect());
+    let mut settings = settings();
+    settings.limits.event_interval = Duration::from_millis(50);
+    let api = start_with(&stub, settings).await;
+    let mut follower = Follower::of(&api).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(api.address).await.unwrap();
+    let mut slow = Follower::over(stream, "Last-Event-ID: 0").await;
+    assert_eq!(slow.event().await.node["id"], "node 0001");
+
+    // When a node is removed that was told to it already
+    stub.rows.lock().unwrap().retain(|row| row.id != 1);
+    let (kind, gone) = follower.any_event().await;
+    assert_eq!((kind.as_str(), &gone.node["id"]), ("gone", &"node 0001".into()));
+
+    // Then it hears of that after all the others
+    for i in 2..=COUNT {
+        assert_eq!(slow.event().await.node["id"], format!("node {i:04}"));
+    }
+    let (kind, gone) = slow.any_event().await;
+    assert_eq!((kind.as_str(), &gone.node["id"]), ("gone", &"node 0001".into()));
 }
 
 #[tokio::test]

@@ -120,6 +120,26 @@ async fn an_export_that_cannot_go_on_breaks_off_and_does_not_look_complete() {
 }
 
 #[tokio::test]
+async fn an_export_under_way_waits_longer_for_a_page_than_a_request_may_for_its_answer() {
+    let stub = Stub::of((0..1_500).map(|i| row(i, "a", i)).collect());
+    let mut settings = settings();
+    settings.limits.request_time = Duration::from_millis(500);
+    let api = start_with(&stub, settings).await;
+    stub.hold_up();
+    stub.gate.add_permits(1);
+    let mut stream = api.connect().await;
+    let request =
+        b"GET /api/v1/nodes/a/export.csv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let begun = || stub.begun.load(std::sync::atomic::Ordering::SeqCst);
+    until("the second page is being read", || async { begun() == 2 }).await;
+    assert_eq!(api.get("/measurements/latest").await.status, 503, "so long it takes");
+    stub.gate.add_permits(1_000);
+    let whole = Answer::parse(&read_all(&mut stream).await);
+    assert_eq!(text(&whole).lines().count(), 1_501);
+}
+
+#[tokio::test]
 async fn only_so_many_exports_are_made_at_once() {
     let stub: Arc<Stub> = Stub::of(vec![row(1, "a", 0)]);
     stub.hold_up();

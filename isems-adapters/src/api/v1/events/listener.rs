@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
-use isems_core::RowId;
+use isems_core::{RowId, StoredMeasurement};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::timeout,
@@ -13,19 +13,22 @@ use tokio::{
 
 use super::{
     Shared,
-    changes::{highest, write_id},
+    changes::{Told, highest, write_id},
     missed::Missed,
 };
 use crate::api::{
     body::{self, Body},
     client::Client,
     respond::Problem,
-    turns::Kind,
+    turns::{Kind, Phase},
     v1::problem::Fault,
 };
 
 /// How long a client whose connection broke waits before it comes again.
 const RETRY_MILLISECONDS: u32 = 5_000;
+
+/// Bytes of a piece of what a client missed, mostly.
+const USUAL_PIECE: usize = 256 * 1024;
 
 /// A sign of life that clients ignore.
 const HEARTBEAT: &[u8] = b":\n\n";
@@ -50,10 +53,14 @@ impl Listener {
     /// What the client missed since `last`, and if it is to `follow`, then the
     /// news for as long as it keeps up. Nothing is sent before the first look.
     pub(super) async fn body(self, last: Option<RowId>, follow: bool) -> Result<Body, Fault> {
-        let news = self.shared.news.subscribe();
-        let mut following =
-            Following { listener: self, follow, news, ahead: None, missed: Stage::First(last) };
-        let first = following.catch_up().await?;
+        let mut following = Following {
+            listener: self,
+            follow,
+            news: None,
+            ahead: None,
+            missed: Stage::First(last),
+        };
+        let first = following.catch_up(Phase::New).await?;
         if !follow && following.has_caught_up() {
             return Ok(body::full(first));
         }
@@ -71,18 +78,49 @@ impl Drop for Listener {
 struct Following {
     listener: Listener,
     follow: bool,
-    news: broadcast::Receiver<Bytes>,
+    /// What happened since the first look: what is told between two pieces of
+    /// what was missed is in neither.
+    news: Option<broadcast::Receiver<Bytes>>,
     /// The first piece, made before the answer began.
     ahead: Option<Bytes>,
     missed: Stage,
 }
 
 /// What comes before the news.
+#[derive(Clone, Copy)]
 enum Stage {
     /// Nothing was told yet; what was seen last, if anything.
     First(Option<RowId>),
     More(Missed),
     Over,
+}
+
+impl Stage {
+    /// What is told next, and what comes after it.
+    fn piece(
+        self,
+        newest: &[StoredMeasurement],
+        told: &Told<'_>,
+    ) -> Result<(Vec<u8>, Self), Problem> {
+        let mut text = Vec::new();
+        let missed = match self {
+            Self::First(last) => {
+                let retry = format!("retry: {RETRY_MILLISECONDS}\n\n");
+                text.extend_from_slice(retry.as_bytes());
+                last.map(|last| Missed::since(last, newest))
+            }
+            Self::More(missed) => Some(missed),
+            Self::Over => None,
+        };
+        if let Some(mut missed) = missed {
+            let written = missed.write_some(newest, told, &mut text);
+            if !written.map_err(|error| Problem::unwritable(&error))? {
+                return Ok((text, Self::More(missed)));
+            }
+        }
+        write_id(highest(newest), &mut text);
+        Ok((text, Self::Over))
+    }
 }
 
 impl Following {
@@ -92,39 +130,25 @@ impl Following {
 
     /// The next piece of what was missed. Pieces are made as they are taken: a
     /// client that does not read costs no more than one.
-    async fn catch_up(&mut self) -> Result<Bytes, Problem> {
-        let Listener { shared, client } = &self.listener;
-        // Before the look, so that nothing can happen in between.
-        self.news = shared.news.subscribe();
-        let mut text = Vec::new();
-        let look = async {
+    async fn catch_up(&mut self, phase: Phase) -> Result<Bytes, Problem> {
+        let Self { listener, follow, missed, .. } = &*self;
+        let Listener { shared, client } = listener;
+        let is_first = matches!(missed, Stage::First(_));
+        let look = || async {
+            // Before the look, so that nothing can happen in between.
+            let news = is_first.then(|| shared.news.subscribe());
             let newest = shared.newest().await?;
-            if self.follow {
+            if *follow {
                 shared.watch_from(&newest);
             }
-            let missed = match std::mem::replace(&mut self.missed, Stage::Over) {
-                Stage::First(last) => {
-                    let retry = format!("retry: {RETRY_MILLISECONDS}\n\n");
-                    text.extend_from_slice(retry.as_bytes());
-                    last.map(|last| Missed::since(last, &newest))
-                }
-                Stage::More(missed) => Some(missed),
-                Stage::Over => None,
-            };
-            if let Some(mut missed) = missed {
-                let written = missed.write_some(&newest, &shared.told(), &mut text);
-                if !written.map_err(|error| Problem::unwritable(&error))? {
-                    self.missed = Stage::More(missed);
-                }
-            }
-            if matches!(self.missed, Stage::Over) {
-                write_id(highest(&newest), &mut text);
-            }
-            drop(newest);
-            let room = shared.turns.room(Kind::Past, text.len(), client).await?;
-            Ok(body::holding(text, room))
+            let (text, missed) = missed.piece(&newest, &shared.told())?;
+            Ok::<_, Problem>((text, (missed, news)))
         };
-        shared.turns.read(Kind::Past, look).await
+        let made = shared.turns.make(Kind::Past, phase, USUAL_PIECE, client, look).await?;
+        let (text, (missed, news)) = made;
+        self.missed = missed;
+        self.news = news.or(self.news.take());
+        Ok(text)
     }
 
     async fn next(mut self) -> io::Result<Option<(Frame<Bytes>, Self)>> {
@@ -133,7 +157,7 @@ impl Following {
             Some(first) => Some(first),
             None if !self.has_caught_up() => {
                 // The client comes again, with the id of what it saw last.
-                let piece = self.catch_up().await;
+                let piece = self.catch_up(Phase::UnderWay).await;
                 Some(piece.map_err(|problem| io::Error::other(problem.text()))?)
             }
             None if self.follow => self.news().await?,
@@ -145,9 +169,11 @@ impl Following {
     /// The next news or sign of life; `None` at the end.
     async fn news(&mut self) -> io::Result<Option<Bytes>> {
         let shared = &self.listener.shared;
+        // It listens since the first piece.
+        let Some(news) = &mut self.news else { return Ok(None) };
         let next = tokio::select! {
             () = shared.ending.cancelled() => return Ok(None),
-            next = timeout(shared.limits.event_heartbeat, self.news.recv()) => next,
+            next = timeout(shared.limits.event_heartbeat, news.recv()) => next,
         };
         match next {
             Ok(Ok(news)) => Ok(Some(news)),

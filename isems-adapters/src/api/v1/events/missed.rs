@@ -9,7 +9,7 @@ use super::changes::{Told, highest};
 const PIECE: usize = 200;
 
 /// How far a client has caught up.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Missed {
     /// The highest id that it has seen.
     high: RowId,
