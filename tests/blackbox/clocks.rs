@@ -5,7 +5,10 @@ use isems_adapters::SystemClock;
 use isems_core::{Clock as _, time::DAY};
 use serde_json::Value;
 
-use crate::support::{Isems, Node, Running, SOON, eventually, get};
+use crate::{
+    pruning::days_ahead,
+    support::{Isems, Node, Running, SOON, eventually, get},
+};
 
 const YEAR: i64 = 365 * DAY;
 
@@ -155,4 +158,53 @@ fn a_node_that_two_addresses_report_is_warned_of_once() {
     let log = serving.log();
     let warnings = log.lines().filter(|line| line.contains("WARN") && line.contains("Dach"));
     assert_eq!(warnings.count(), 1, "{log}");
+}
+
+#[test]
+fn a_clock_of_ours_that_was_not_set_hides_no_node_once_it_is() {
+    // Given a node without a clock, heard while ours showed a time long ago
+    let uptime = node(&lines("uptime", 190), None);
+    let unset = days_ahead(Isems::new().nodes([&uptime]), -9_000);
+    unset.run(&["update-data"]).expect(0);
+
+    // When ours is right again, and the node goes on
+    let log = lines("uptime", 190) + &line("uptime", 251, 12.6) + &line("uptime", 312, 12.7);
+    serve(&uptime, &log, None);
+    let isems = Isems::with_database(unset.database()).nodes([&uptime]);
+    isems.run(&["update-data"]).expect(0);
+
+    // Then it is seen, at the right time, and nothing is lost
+    let serving = Isems::with_database(isems.database()).serve();
+    let active = answered(&serving, "/measurements/latest");
+    assert_eq!(texts(&active, "nodeId"), ["uptime"]);
+    assert!((0..120).contains(&age(&active[0])), "{active:?}");
+    let voltages: Vec<f64> = answered(&serving, "/measurements/uptime/latest")
+        .iter()
+        .map(|row| row["batteryVoltage"].as_f64().unwrap())
+        .collect();
+    assert_eq!(voltages, [12.7, 12.6, 12.5, 12.5, 12.5]);
+}
+
+#[test]
+fn what_a_clock_that_ran_ahead_pruned_keeps_nothing_later_from_being_stored() {
+    // Given a node without a clock, stored and pruned by a clock a year ahead
+    let uptime = node(&lines("uptime", 190), None);
+    let isems = Isems::new().nodes([&uptime]).set("ISEMS_KEEP_PER_NODE", "1");
+    let ahead = days_ahead(isems, 365);
+    ahead.run(&["update-data"]).expect(0);
+    let told = ahead.run(&["prune"]).expect(0);
+    assert_eq!(told.last_line(), "Removed 2 measurements of 1 node");
+
+    // When the clock is right again, and the node booted
+    serve(&uptime, &lines("uptime", 5_000_000), None);
+    let isems = Isems::with_database(ahead.database()).nodes([&uptime]);
+    let told = isems.run(&["update-data"]).expect(0);
+
+    // Then what it tells is stored
+    assert_eq!(told.last_line(), "Inserted 3", "{told:#?}");
+
+    // and stays, as long as the newest are those of the future
+    let told = isems.set("ISEMS_KEEP_PER_NODE", "1").run(&["prune"]).expect(0);
+    assert_eq!(told.last_line(), "Removed 0 measurements of 0 nodes");
+    assert!(told.stderr.contains("nothing is removed"), "{}", told.stderr);
 }

@@ -184,3 +184,34 @@ impl MeasurementReader for SqliteReader {
         summaries.map_err(|error| self.failed(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use isems_core::{Batch, MeasurementRepo as _, SourcePart, testing::measurement};
+
+    use crate::sqlite::SqliteRepo;
+
+    #[tokio::test]
+    async fn intake_does_not_wait_for_others_that_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = SqliteRepo::open(&folder.path().join("isems.db")).await.unwrap();
+        // Given readers that hold all connections that there are for them
+        let reader = repo.reader();
+        let pool = reader.pool().await;
+        let mut held = Vec::new();
+        for _ in 0..pool.options().get_max_connections() {
+            held.push(pool.acquire().await.unwrap());
+        }
+        // Then what intake does goes on
+        let row = measurement("A", 1_700_000_000, 12.5);
+        let node = row.node.clone();
+        let work = async {
+            repo.node_state(&node).await.unwrap();
+            let part = SourcePart { update: None, rows: vec![row] };
+            repo.store(&Batch { parts: vec![part], ..Batch::default() }).await.unwrap();
+        };
+        tokio::time::timeout(Duration::from_secs(10), work).await.expect("it waits for readers");
+    }
+}
