@@ -6,16 +6,17 @@ import { after, before, describe, it } from 'node:test';
 import { close, open, violations } from './support/browser.js';
 import { collector } from './support/collector.js';
 import { day, line, nodes } from './support/nodes.js';
+import { scope } from './support/scope.js';
 
 const SCRIPT = '<script>alert(1)</script><img src=x onerror=alert(2)>';
 const RIGHT_TO_LEFT = 'שמש \u202Eמהפך\u202C على السطح';
 const LONG = 'Ü'.repeat(64);
 
-let net;
+const shared = scope();
 let isems;
 
 before(async () => {
-  net = await nodes();
+  const net = await nodes(shared);
   const logs = [
     net.add(day('Rathaus-Dach')),
     net.add(line('Funkmast', { age: 30 * 3600, status: '500', battery: 12.4 })),
@@ -30,14 +31,13 @@ before(async () => {
     net.add(line(LONG, { latitude: 52.51 })),
     net.add('Kaputt;1;zwölf', line('Kaputt')),
   ];
-  isems = await collector({ nodes: [...logs.map((log) => log.address), net.missing()] });
+  isems = await collector(shared, { nodes: [...logs.map((log) => log.address), net.missing()] });
   await isems.knows(12);
 });
 
 after(async () => {
   await close();
-  await isems?.stop();
-  await net?.stop();
+  await shared.end();
 });
 
 async function visit(hash, options, look) {
