@@ -42,3 +42,18 @@ fn who_is_alone_is_told_of_nobody() {
     let told = isems.serve().stop().expect(0);
     assert!(!told.stderr.contains(WARNING), "{}", told.stderr);
 }
+
+#[test]
+fn what_is_no_mark_of_a_collector_is_left_and_warned_of_once() {
+    let isems = Isems::new();
+    let mark = format!("{}-collector", isems.database().path().display());
+    std::fs::write(&mark, "my notes").unwrap();
+
+    let told = isems.serve().stop().expect(0);
+
+    assert_eq!(std::fs::read_to_string(&mark).unwrap(), "my notes");
+    let warned: Vec<_> =
+        told.stderr.lines().filter(|line| line.contains("no mark of a collector")).collect();
+    let [warning] = &warned[..] else { panic!("one warning: {}", told.stderr) };
+    assert!(warning.contains(&mark) && warning.contains("move it away"), "{warning}");
+}

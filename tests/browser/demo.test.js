@@ -11,8 +11,8 @@ const MINUTES = 60_000;
 
 after(close);
 
-it('a node of the demo goes silent, comes back and runs low while one watches', { timeout: 6 * MINUTES }, async () => {
-  const isems = await collector({ command: 'demo' });
+it('a node of the demo goes silent, comes back and runs low while one watches', { timeout: 6 * MINUTES }, async (t) => {
+  const isems = await collector(t, { command: 'demo' });
   await isems.says('Ctrl-C ends it');
   const { page, done } = await open(isems.base);
   await page.evaluate(() => { globalThis.mark = 'not reloaded'; });
@@ -26,5 +26,4 @@ it('a node of the demo goes silent, comes back and runs low while one watches', 
   await seen('Battery low');
   assert.equal(await page.evaluate(() => globalThis.mark), 'not reloaded');
   await done();
-  await isems.stop();
 });

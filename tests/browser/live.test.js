@@ -18,12 +18,12 @@ const has = (locator, words) => locator.filter({ hasText: words }).first().waitF
 
 after(close);
 
-it('a node that goes silent, comes back and runs low is seen to do so', async () => {
-  const net = await nodes();
+it('a node that goes silent, comes back and runs low is seen to do so', async (t) => {
+  const net = await nodes(t);
   // Given: a node that will have been silent for a day in some seconds.
   const log = net.add(line('Dach', { age: DAY - 12, battery: 12.6 }));
   const other = net.add(line('Anderer', { status: 'A00' }));
-  const isems = await collector({ nodes: [log.address, other.address] });
+  const isems = await collector(t, { nodes: [log.address, other.address] });
   await isems.knows(2);
   const { page, done } = await open(isems.base);
   await page.evaluate(() => { globalThis.mark = 'not reloaded'; });
@@ -59,14 +59,12 @@ it('a node that goes silent, comes back and runs low is seen to do so', async ()
 
   assert.equal(await page.evaluate(() => globalThis.mark), 'not reloaded');
   await done();
-  await isems.stop();
-  await net.stop();
 });
 
-it('a lost connection is said to be lost, and found again', async () => {
-  const net = await nodes();
+it('a lost connection is said to be lost, and found again', async (t) => {
+  const net = await nodes(t);
   const log = net.add(line('Dach'));
-  const isems = await collector({ nodes: [log.address] });
+  const isems = await collector(t, { nodes: [log.address] });
   await isems.knows(1);
   const { page, done } = await open(isems.base, '#/', { expected: [/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/] });
   await row(page, 'Dach').waitFor();
@@ -79,18 +77,16 @@ it('a lost connection is said to be lost, and found again', async () => {
 
   // When it is there again, with news
   log.append(line('Dach', { age: -1, battery: 13.33 }));
-  const again = await collector({ nodes: [log.address], folder: isems.folder, settings: { ISEMS_LISTEN: isems.base.replace('http://', '') } });
+  const again = await collector(t, { nodes: [log.address], folder: isems.folder, settings: { ISEMS_LISTEN: isems.base.replace('http://', '') } });
   await page.locator('#banner').waitFor({ state: 'hidden', timeout: 30_000 });
   await has(row(page, 'Dach'), '13.33 V');
   await done();
-  await again.stop();
-  await net.stop();
 });
 
-it('where events cannot be followed, the page asks', async () => {
-  const net = await nodes();
+it('where events cannot be followed, the page asks', async (t) => {
+  const net = await nodes(t);
   const log = net.add(line('Dach'));
-  const isems = await collector({ nodes: [log.address] });
+  const isems = await collector(t, { nodes: [log.address] });
   await isems.knows(1);
   const { page, done } = await open(isems.base, '#/', {
     expected: [/status of 503/],
@@ -101,16 +97,15 @@ it('where events cannot be followed, the page asks', async () => {
   await has(row(page, 'Dach'), '13.44 V');
   assert.equal(await page.locator('#banner').isVisible(), false, 'the connection is not lost');
   await done();
-  await isems.stop();
-  await net.stop();
 });
 
-it('beside isems-app, the page at /dashboard/ is the same', async () => {
+it('beside isems-app, the page at /dashboard/ is the same', async (t) => {
   const app = await mkdtemp(path.join(tmpdir(), 'isems-app-'));
+  t.after(() => rm(app, { recursive: true }));
   await writeFile(path.join(app, 'index.html'), '<!doctype html><title>isems-app</title>');
-  const net = await nodes();
+  const net = await nodes(t);
   const log = net.add(line('Dach'));
-  const isems = await collector({ nodes: [log.address], settings: { ISEMS_APP_DIR: app } });
+  const isems = await collector(t, { nodes: [log.address], settings: { ISEMS_APP_DIR: app } });
   await isems.knows(1);
   assert.match(await (await fetch(isems.base)).text(), /<title>isems-app/);
   const { page, done } = await open(`${isems.base}/dashboard`);
@@ -120,15 +115,12 @@ it('beside isems-app, the page at /dashboard/ is the same', async () => {
   await page.getByRole('link', { name: 'Dach', exact: true }).click();
   await page.locator('.uplot').first().waitFor();
   await done();
-  await isems.stop();
-  await net.stop();
-  await rm(app, { recursive: true });
 });
 
-it('what happens between the list and the events is not missed', async () => {
-  const net = await nodes();
+it('what happens between the list and the events is not missed', async (t) => {
+  const net = await nodes(t);
   const log = net.add(line('Dach', { age: 60, battery: 12.6 }));
-  const isems = await collector({ nodes: [log.address] });
+  const isems = await collector(t, { nodes: [log.address] });
   await isems.knows(1);
   let asked = 0;
   const { page, done } = await open(isems.base, '#/', {
@@ -146,14 +138,12 @@ it('what happens between the list and the events is not missed', async () => {
   await has(row(page, 'Dach'), '13.55 V');
   assert.equal(asked, 1);
   await done();
-  await isems.stop();
-  await net.stop();
 });
 
-it('a node that is removed goes from the page', async () => {
-  const net = await nodes();
+it('a node that is removed goes from the page', async (t) => {
+  const net = await nodes(t);
   const logs = [net.add(line('Dach')), net.add(line('Anderer'))];
-  const isems = await collector({ nodes: logs.map(({ address }) => address), settings: { ISEMS_POLL_INTERVAL: '1h' } });
+  const isems = await collector(t, { nodes: logs.map(({ address }) => address), settings: { ISEMS_POLL_INTERVAL: '1h' } });
   await isems.knows(2);
   const { page, done } = await open(isems.base);
   await row(page, 'Anderer').waitFor();
@@ -163,14 +153,12 @@ it('a node that is removed goes from the page', async () => {
   await row(page, 'Anderer').waitFor({ state: 'detached', timeout: 30_000 });
   assert.equal(await row(page, 'Dach').count(), 1);
   await done();
-  await isems.stop();
-  await net.stop();
 });
 
-it('nodes that are called . and .. have their own views', async () => {
-  const net = await nodes();
+it('nodes that are called . and .. have their own views', async (t) => {
+  const net = await nodes(t);
   const logs = ['.', '..'].map((name) => net.add(day(name, { hours: 3 })));
-  const isems = await collector({ nodes: logs.map(({ address }) => address) });
+  const isems = await collector(t, { nodes: logs.map(({ address }) => address) });
   await isems.knows(2);
   const { page, done } = await open(isems.base);
   for (const name of ['.', '..']) {
@@ -183,6 +171,4 @@ it('nodes that are called . and .. have their own views', async () => {
     await page.goto(`${isems.base}/#/`);
   }
   await done();
-  await isems.stop();
-  await net.stop();
 });

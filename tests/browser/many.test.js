@@ -8,14 +8,17 @@ import { line, nodes } from './support/nodes.js';
 
 const MANY = 1_000;
 
+/** How many times slower than a usual one this machine may be. */
+const SLOWNESS = Number(process.env.ISEMS_TEST_SLOWNESS ?? 1);
+
 after(close);
 
-it('shows 1,000 nodes in under 2 seconds', async () => {
-  const net = await nodes();
+it('shows 1,000 nodes in under 2 seconds', async (t) => {
+  const net = await nodes(t);
   const log = net.add(Array.from({ length: MANY }, (_, at) => line(`Knoten ${String(at).padStart(4, '0')}`, {
     age: 20, status: ['900', '500', '480', '908'][at % 4], charge: at % 101, latitude: (52.3 + (at % 40) / 100).toFixed(4), longitude: (13.1 + Math.floor(at / 40) / 40).toFixed(4),
   })));
-  const isems = await collector({ nodes: [log.address], settings: { ISEMS_POLL_INTERVAL: '1h' } });
+  const isems = await collector(t, { nodes: [log.address], settings: { ISEMS_POLL_INTERVAL: '1h' } });
   await isems.knows(MANY);
 
   // The best of three: other work on the machine is no property of the page.
@@ -40,7 +43,5 @@ it('shows 1,000 nodes in under 2 seconds', async () => {
     await done();
   }
   console.log(`first list of ${MANY} nodes after ${Math.round(best)} ms`);
-  assert.ok(best < 2_000, `${best} ms`);
-  await isems.stop();
-  await net.stop();
+  assert.ok(best < 2_000 * SLOWNESS, `${best} ms`);
 });

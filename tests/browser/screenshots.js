@@ -6,12 +6,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { close, open } from './support/browser.js';
 import { collector } from './support/collector.js';
+import { scope } from './support/scope.js';
 
 const FOLDER = fileURLToPath(new URL('../../docs/screenshots', import.meta.url));
 const LARGEST = 150_000;
 
-const isems = await collector({ command: 'demo' });
-await isems.says('Ctrl-C ends it');
+const run = scope();
 await mkdir(FOLDER, { recursive: true });
 
 async function take(name, hash, ready, options = {}, prepare = async () => {}) {
@@ -30,7 +30,10 @@ async function take(name, hash, ready, options = {}, prepare = async () => {}) {
 const desk = { width: 1200, height: 820 };
 const sparks = (page) => page.waitForFunction(() => [...document.querySelectorAll('.spark')].every((spark) => spark.firstChild || spark.getBoundingClientRect().top > innerHeight));
 
+let isems;
 try {
+  isems = await collector(run, { command: 'demo' });
+  await isems.says('Ctrl-C ends it');
   await take('overview', '#/', '.spark-end', { viewport: desk }, sparks);
   await take('overview-dark', '#/', '.spark-end', { viewport: desk, colorScheme: 'dark' }, sparks);
   await take('node', '#/node/Rathaus-Dach', '.uplot', { viewport: { width: 1200, height: 980 } }, async (page) => {
@@ -56,5 +59,5 @@ try {
   await take('phone', '#/', '.spark-end', { viewport: { width: 390, height: 844 }, deviceScaleFactor: 1.5, isMobile: true, hasTouch: true, locale: 'de-DE' }, sparks);
 } finally {
   await close();
-  await isems.stop();
+  await run.end();
 }

@@ -18,9 +18,9 @@ const ARCHIVE = path.join(import.meta.dirname, '..', 'fixtures', 'map', 'mittele
 after(close);
 
 /** The map on an archive, and which tiles it asked for. */
-async function archived(node, prepare) {
-  const net = await nodes();
-  const isems = await collector({ nodes: [net.add(node).address], settings: { ISEMS_MAP_TILES: ARCHIVE } });
+async function archived(t, node, prepare) {
+  const net = await nodes(t);
+  const isems = await collector(t, { nodes: [net.add(node).address], settings: { ISEMS_MAP_TILES: ARCHIVE } });
   await isems.knows(1);
   const asked = [];
   const before = (page) => {
@@ -28,15 +28,7 @@ async function archived(node, prepare) {
     return prepare?.(page);
   };
   const { page, done } = await open(isems.base, '#/map', { before });
-  return {
-    page,
-    asked: () => asked.filter(Boolean),
-    async done() {
-      await done();
-      await isems.stop();
-      await net.stop();
-    },
-  };
+  return { page, asked: () => asked.filter(Boolean), done };
 }
 
 /** Zooms out step by step, each of them drawn, until there is what is wished. */
@@ -48,15 +40,16 @@ async function outUntil(page, what, there) {
   }
 }
 
-it('tiles come from a folder of the collector, and only from there', async () => {
+it('tiles come from a folder of the collector, and only from there', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'isems-tiles-'));
+  t.after(() => rm(folder, { recursive: true }));
   for (const column of [0, 1]) {
     await mkdir(path.join(folder, '1', String(column)), { recursive: true });
     // The southern half is not there: maps end somewhere.
     await writeFile(path.join(folder, '1', String(column), '0.png'), PNG);
   }
-  const net = await nodes();
-  const isems = await collector({ nodes: [net.add(line('Dach')).address], settings: { ISEMS_MAP_TILES: folder } });
+  const net = await nodes(t);
+  const isems = await collector(t, { nodes: [net.add(line('Dach')).address], settings: { ISEMS_MAP_TILES: folder } });
   await isems.knows(1);
   const tile = (response) => response.url().endsWith('/tiles/1/1/0.png') && response.status() === 200;
   const { page, done } = await open(isems.base, '#/sources');
@@ -64,13 +57,10 @@ it('tiles come from a folder of the collector, and only from there', async () =>
   assert.equal(answer.headers()['content-type'], 'image/png');
   await page.locator('.map-drawing image').first().waitFor();
   await done();
-  await isems.stop();
-  await net.stop();
-  await rm(folder, { recursive: true });
 });
 
-it('an archive is drawn without internet, enlarged beyond its zooms and only where it has tiles', async () => {
-  const { page, asked, done } = await archived(line('Dach'));
+it('an archive is drawn without internet, enlarged beyond its zooms and only where it has tiles', async (t) => {
+  const { page, asked, done } = await archived(t, line('Dach'));
   await page.locator('image[data-key="3/4/2"]').waitFor();
   const credit = page.locator('.credit');
   await credit.waitFor();
@@ -82,13 +72,13 @@ it('an archive is drawn without internet, enlarged beyond its zooms and only whe
   await done();
 });
 
-it('an archive is a grid where its tiles would be too small, and its makers are named without markup', async () => {
+it('an archive is a grid where its tiles would be too small, and its makers are named without markup', async (t) => {
   const said = '<b>Surveyors</b> <img src=x onerror=alert(1)>';
   const prepare = (page) => page.route('**/map.json', async (route) => {
     const answer = await route.fetch();
     await route.fulfill({ json: { ...await answer.json(), minZoom: 3, attribution: said } });
   });
-  const { page, asked, done } = await archived(line('Dach'), prepare);
+  const { page, asked, done } = await archived(t, line('Dach'), prepare);
   await page.locator('image[data-key="3/4/2"]').waitFor();
   assert.equal(await page.locator('.credit').textContent(), said);
   // From the whole world all tiles of zoom 3 would be seen, small.
@@ -98,9 +88,9 @@ it('an archive is a grid where its tiles would be too small, and its makers are 
   await done();
 });
 
-it('OpenStreetMap is asked only if the operator turned it on', async () => {
+it('OpenStreetMap is asked only if the operator turned it on', async (t) => {
   for (const [settings, allowed] of [[{}, false], [{ ISEMS_MAP_TILES: 'osm' }, true]]) {
-    const isems = await collector({ settings });
+    const isems = await collector(t, { settings });
     const answer = await fetch(isems.base);
     const policy = answer.headers.get('content-security-policy');
     assert.equal(policy.includes('https://tile.openstreetmap.org'), allowed, policy);

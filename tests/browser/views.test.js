@@ -6,16 +6,17 @@ import { after, before, describe, it } from 'node:test';
 import { close, open, violations } from './support/browser.js';
 import { collector } from './support/collector.js';
 import { day, line, nodes } from './support/nodes.js';
+import { scope } from './support/scope.js';
 
 const SCRIPT = '<script>alert(1)</script><img src=x onerror=alert(2)>';
 const RIGHT_TO_LEFT = 'שמש \u202Eמהפך\u202C على السطح';
 const LONG = 'Ü'.repeat(64);
 
-let net;
+const shared = scope();
 let isems;
 
 before(async () => {
-  net = await nodes();
+  const net = await nodes(shared);
   const logs = [
     net.add(day('Rathaus-Dach')),
     net.add(line('Funkmast', { age: 30 * 3600, status: '500', battery: 12.4 })),
@@ -30,14 +31,13 @@ before(async () => {
     net.add(line(LONG, { latitude: 52.51 })),
     net.add('Kaputt;1;zwölf', line('Kaputt')),
   ];
-  isems = await collector({ nodes: [...logs.map((log) => log.address), net.missing()] });
+  isems = await collector(shared, { nodes: [...logs.map((log) => log.address), net.missing()] });
   await isems.knows(12);
 });
 
 after(async () => {
   await close();
-  await isems?.stop();
-  await net?.stop();
+  await shared.end();
 });
 
 async function visit(hash, options, look) {
@@ -249,12 +249,25 @@ describe('a node', () => {
   }));
 
   it('offers its measurements as CSV', () => visit(at('Rathaus-Dach'), { acceptDownloads: true }, async (page) => {
-    const link = page.getByRole('link', { name: 'Download CSV' });
     await page.locator('.uplot').first().waitFor();
-    const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
-    assert.match(download.suggestedFilename(), /\.csv$/);
-    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
-    assert.ok(lines.length > 140 && lines[1].startsWith('Rathaus-Dach,'), `${lines.length} lines, the newest: ${lines[1]}`);
+    const csv = async () => {
+      const link = page.getByRole('link', { name: 'Download CSV' });
+      const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
+      assert.match(download.suggestedFilename(), /\.csv$/);
+      const [head, ...rows] = (await readFile(await download.path(), 'utf8')).trim().split(/\r?\n/).map((row) => row.split(','));
+      return rows.map((row) => Object.fromEntries(head.map((name, at) => [name, row[at]])));
+    };
+    const rows = await csv();
+    assert.deepEqual([...new Set(rows.map((row) => row.nodeId))], ['Rathaus-Dach']);
+    const { batteryVoltage, batteryChargeEstimate, status } = rows[0];
+    assert.deepEqual({ batteryVoltage, batteryChargeEstimate, status }, { batteryVoltage: '12.6', batteryChargeEstimate: '83', status: '0x900' }, 'the newest');
+    // A line each ten minutes: those of the range that is shown.
+    const ages = rows.map((row) => (Date.now() - Date.parse(row.observed)) / 3_600_000);
+    assert.ok(ages[0] < 0.1 && ages.at(-1) > 23.8 && ages.at(-1) < 24.1, `${rows.length} rows, ${ages[0]} to ${ages.at(-1)} hours old`);
+    assert.ok(rows.length >= 143 && rows.length <= 145, `${rows.length} rows`);
+    await page.getByRole('button', { name: 'Year' }).click();
+    await page.locator('.charts:not([aria-busy])').waitFor();
+    assert.equal((await csv()).length, 26 * 6 + 1, 'of a year');
   }));
 
   it('has names of any kind in its address', async () => {
@@ -334,14 +347,23 @@ describe('the sources', () => {
   it('say what came, how many bytes of it, and how far a clock is off', () => visit('#/sources', {
     before: (page) => page.route('**/api/v1/sources', async (route) => {
       const answer = await (await route.fetch()).json();
-      Object.assign(answer.sources[0], { clockOffsetSeconds: -7_200, stored: 1_234, duplicate: 5, bytesToday: 2_500_000 });
+      Object.assign(answer.sources[0], {
+        clockOffsetSeconds: -7_200, bytesToday: 2_500_000,
+        stored: 1_234, duplicate: 5, retimed: 6, conflict: 7, expired: 8, rejected: { 'a reason': 9, another: 1_000 },
+      });
+      // Of our clock, behind which this one is.
+      Object.assign(answer.sources[1], { clockOffsetSeconds: 180, bytesToday: 999 });
       await route.fulfill({ json: answer });
     }),
   }, async (page) => {
     const source = page.locator('.source', { hasText: '1,234' });
-    await has(source, /Clock\s*2 hours (behind|ahead)/);
+    await has(source, /Clock\s*2 hours ahead/);
     await has(source, /Today\s*2\.5\sMB/);
-    await has(source, /Known already\s*5/);
+    assert.deepEqual(await source.locator('.counts > div').allInnerTexts().then((texts) => texts.map((text) => text.replaceAll(/\s+/g, ' '))), [
+      'Stored 1,234', 'Known already 5', 'Time corrected 6', 'In conflict 7', 'Too old to keep 8', 'Rejected 1,009',
+    ]);
+    assert.deepEqual(await source.locator('.reasons li').allInnerTexts(), ['9 × a reason', '1,000 × another']);
+    await has(page.locator('.source', { hasText: '999' }), /Clock\s*3 minutes behind/);
   }));
 });
 

@@ -1,6 +1,6 @@
 //! How far a node was read, kept by the repository with the rows.
 
-use isems_core::{Framing, ReadPosition};
+use isems_core::{Framing, ReadPosition, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -8,6 +8,11 @@ use super::{
     fetch::is_one_tag,
     lines::{first_line, terminated_len},
 };
+
+/// A log that is missing for longer is not being rotated, in seconds: that takes
+/// about a minute, and a busy router is given three. Time tells, not the number
+/// of polls, which may be a second or a day apart.
+const ROTATION_AT_MOST: i64 = 180;
 
 /// What is remembered of a node's log. All of it speaks of deliveries that
 /// were confirmed.
@@ -29,10 +34,10 @@ pub(super) struct Position {
     /// The log began anew and the old one could not be read yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) old_wanted: bool,
-    /// The log was missing when it was asked for last, and the old one brought
-    /// nothing.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) log_missing: bool,
+    /// The log was missing when it was asked for last: since then, by our
+    /// clock, in Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) log_missing_since: Option<i64>,
 }
 
 /// Recognises bytes at the beginning of a log without keeping them.
@@ -113,6 +118,17 @@ impl Position {
         self.first_line.as_ref().is_some_and(|known| *known != Digest::of_first_line(log))
     }
 
+    /// What to remember while the log is missing, as it is `now`; nothing if it
+    /// is missing for longer than a rotation takes.
+    pub(super) fn while_log_is_missing(&self, now: Timestamp) -> Option<Self> {
+        let since = self.log_missing_since.map(Timestamp::from_unix);
+        // From a clock that was set back since, time is counted anew. One that was
+        // set ahead ends the patience early, which costs one line of the log.
+        let since = since.filter(|since| *since <= now).unwrap_or(now);
+        let rotates = now.since(since) <= ROTATION_AT_MOST;
+        rotates.then(|| Self { log_missing_since: Some(since.as_unix()), ..self.clone() })
+    }
+
     /// Whether all that was read last was a compressed old log.
     pub(super) const fn read_old_log_only(&self) -> bool {
         self.first_line.is_none() && self.old_etag.is_some()
@@ -155,16 +171,20 @@ mod tests {
             first_line: Some(Digest::of_first_line(b"a\n")),
             old_etag: None,
             old_wanted: true,
-            log_missing: true,
+            log_missing_since: Some(1_795_472_500),
         };
         assert_eq!(Position::from_stored(&position.to_stored()), Some(position));
     }
 
     #[test]
     fn what_an_older_or_newer_program_stored_does_no_harm() {
+        let missing = Position { log_missing_since: Some(-7), ..Position::default() };
         for (stored, read) in [
             ("{}", Some(Position::default())),
             (r#"{"later":[1,2]}"#, Some(Position::default())),
+            // Before it was known since when.
+            (r#"{"log_missing":true}"#, Some(Position::default())),
+            (r#"{"log_missing_since":-7}"#, Some(missing)),
             (r#"{"etag":"no tag\r\nX: y"}"#, Some(Position::default())),
             ("", None),
             ("null", None),

@@ -61,7 +61,7 @@ impl Visit<'_> {
                         Some(Position {
                             old_etag: state.etag,
                             old_wanted: state.wanted,
-                            log_missing: false,
+                            log_missing_since: None,
                             ..self.position.clone()
                         })
                     }
@@ -157,17 +157,21 @@ impl Visit<'_> {
             OldLog::Text { text, etag, head } => Ok(Parcel {
                 known_prefix: self.position.known_prefix(&text, Framing::Log),
                 payload: text,
-                position: Some(Position { old_etag: etag, ..Position::default() }),
+                position: Some(Position {
+                    old_etag: etag,
+                    // A new old log comes of a rotation that has just begun.
+                    log_missing_since: Some(head.arrival.as_unix()),
+                    ..Position::default()
+                }),
                 ..self.without_news(&head)
             }),
-            // A rotation takes a minute. One that lasts until the next round is none.
-            OldLog::Known if !self.position.log_missing => {
-                let position = Position { log_missing: true, ..self.position.clone() };
-                Ok(Parcel { position: Some(position), ..self.without_news(&head) })
-            }
-            OldLog::Known | OldLog::Missing | OldLog::Unusable { .. } => {
-                Err(self.refused(NO_LOG.into()))
-            }
+            OldLog::Known => match self.position.while_log_is_missing(head.arrival) {
+                Some(position) => {
+                    Ok(Parcel { position: Some(position), ..self.without_news(&head) })
+                }
+                None => Err(self.refused(NO_LOG.into())),
+            },
+            OldLog::Missing | OldLog::Unusable { .. } => Err(self.refused(NO_LOG.into())),
             OldLog::Failed { why } => Err(SourceError::Unavailable {
                 from: self.from.clone(),
                 what: format!(
@@ -204,8 +208,8 @@ impl Visit<'_> {
 
     /// What to remember if the log was missing and is there again, without news.
     fn log_is_there(&self) -> Option<Position> {
-        let was_missing = self.position.log_missing;
-        was_missing.then(|| Position { log_missing: false, ..self.position.clone() })
+        let was_missing = self.position.log_missing_since.is_some();
+        was_missing.then(|| Position { log_missing_since: None, ..self.position.clone() })
     }
 
     /// Only routers compress old logs; an ESP32's few lines are others each
@@ -287,6 +291,6 @@ fn position_after(head: &Head, used: &[u8], framing: Framing, old: OldState) -> 
         first_line: Some(Digest::of_first_line(used)),
         old_etag: old.etag,
         old_wanted: old.wanted,
-        log_missing: false,
+        log_missing_since: None,
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! A collector that runs on holds the lock of a file beside the database, which
 //! the system takes back however the collector ends. Nothing depends on it: where
-//! there can be no such file, there is no warning.
+//! there can be no such file, there is no warning. What has its name and is none
+//! is somebody else's, and is left as it is.
 
 use std::{
     ffi::OsString,
-    fs::{File, OpenOptions},
-    io::{Read as _, Write as _},
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,6 +21,9 @@ use tracing::{debug, warn};
 /// Somebody else may have ended: so often it is asked.
 const AGAIN: Duration = Duration::from_mins(1);
 
+/// A mark holds the digits of a process's number, which are no more.
+const LONGEST: usize = 20;
+
 /// A collector's mark beside its database.
 #[derive(Debug)]
 pub(crate) struct Presence {
@@ -26,12 +31,34 @@ pub(crate) struct Presence {
     held: Option<File>,
 }
 
+/// Why a mark could not be taken.
+#[derive(Debug)]
+enum Untaken {
+    /// Another collector has it: this process, if it can be read.
+    ByAnother(Option<u32>),
+    /// What is there is no mark, but this.
+    NoMark(&'static str),
+    Failed(io::Error),
+}
+
 impl Presence {
     /// Makes this collector known to others that open the same database; warns
-    /// if another is there already.
+    /// if another is there already, or something that is no mark.
     pub(crate) fn announce(database: &Path) -> Self {
         let mut presence = Self { mark: mark_of(database), held: None };
-        presence.take(|other| warn_of(other, database));
+        let mark = presence.mark.display().to_string();
+        match presence.take() {
+            Ok(()) => {}
+            Err(Untaken::ByAnother(process)) => warn_of(process, database),
+            Err(Untaken::NoMark(what)) => warn!(
+                %mark,
+                "{mark} is {what} and no mark of a collector: it is left as it is, and other \
+                 collectors on this database go unnoticed; move it away, or name another database"
+            ),
+            Err(Untaken::Failed(error)) => {
+                debug!(%mark, %error, "other collectors go unnoticed: no {mark}: {error}");
+            }
+        }
         presence
     }
 
@@ -49,39 +76,37 @@ impl Presence {
                 () = sleep(AGAIN) => {}
             }
             if self.held.is_none() {
-                self.take(|_known| {});
+                // Why it cannot be taken was told at the start.
+                let _ = self.take();
             }
         }
     }
 
-    /// Takes the mark if nobody has it; else tells of who has it.
-    fn take(&mut self, other: impl FnOnce(Option<u32>)) {
-        let mark = self.mark.display();
-        let mut file = match open(&self.mark) {
-            Ok(file) => file,
-            Err(error) => {
-                debug!(%mark, %error, "other collectors go unnoticed: no {mark}: {error}");
-                return;
-            }
+    /// Takes the mark if nobody has it.
+    fn take(&mut self) -> Result<(), Untaken> {
+        let mut file = open(&self.mark)?;
+        let locked = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Error(error)) => return Err(Untaken::Failed(error)),
         };
-        match file.try_lock() {
-            Ok(()) => {
-                let named = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                if let Err(error) = named {
-                    debug!(%mark, %error, "{mark} does not name this process: {error}");
-                }
-                self.held = Some(file);
-            }
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // Where a lock keeps others from reading, nobody is named.
-                let _ = file.read_to_string(&mut text);
-                other(text.trim().parse().ok());
-            }
-            Err(std::fs::TryLockError::Error(error)) => {
-                debug!(%mark, %error, "other collectors go unnoticed: {error}");
-            }
+        let named = named(&file)?;
+        if !locked {
+            return Err(Untaken::ByAnother(named.parse().ok()));
         }
+        let renamed = file.set_len(0).and_then(|()| file.rewind());
+        if let Err(error) = renamed.and_then(|()| write!(file, "{}", std::process::id())) {
+            let mark = self.mark.display();
+            debug!(%mark, %error, "{mark} does not name this process: {error}");
+        }
+        self.held = Some(file);
+        Ok(())
+    }
+}
+
+impl From<io::Error> for Untaken {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -91,10 +116,38 @@ fn mark_of(database: &Path) -> PathBuf {
     mark.into()
 }
 
-/// Another user's mark can be looked at only.
-fn open(mark: &Path) -> std::io::Result<File> {
-    let both = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(mark);
-    both.or_else(|error| File::open(mark).map_err(|_| error))
+/// Opens a mark, or makes one. Another user's can be looked at only.
+fn open(mark: &Path) -> Result<File, Untaken> {
+    let both = options().write(true).create(true).open(mark);
+    match both.or_else(|error| options().open(mark).map_err(|_| error)) {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(Untaken::NoMark("no regular file")),
+        Err(error) => Err(match mark.symlink_metadata() {
+            Ok(there) if there.is_symlink() => Untaken::NoMark("a symbolic link"),
+            Ok(there) if !there.is_file() => Untaken::NoMark("no regular file"),
+            _ => Untaken::Failed(error),
+        }),
+    }
+}
+
+/// Nothing is reached through a link, and a pipe of that name is not waited for.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+}
+
+/// The process that a mark names, in digits; nothing if it was only just made.
+fn named(mark: &File) -> Result<String, Untaken> {
+    let mut digits = String::new();
+    let read = mark.take(LONGEST as u64 + 1).read_to_string(&mut digits);
+    match read {
+        Ok(length) if length <= LONGEST && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(digits)
+        }
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(Untaken::Failed(error)),
+        _ => Err(Untaken::NoMark("somebody else's file")),
+    }
 }
 
 fn warn_of(process: Option<u32>, database: &Path) {
@@ -109,6 +162,8 @@ fn warn_of(process: Option<u32>, database: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -133,5 +188,105 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let presence = Presence::announce(&folder.path().join("missing").join("isems.db"));
         assert!(presence.held.is_none());
+    }
+
+    /// The place of a mark, and the database it is of.
+    fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("isems.db");
+        let mark = mark_of(&database);
+        (folder, database, mark)
+    }
+
+    #[test]
+    fn what_is_no_mark_is_left_byte_for_byte() {
+        for foreign in ["my notes", "12a", "12 34", "12\n", "-1", "123456789012345678901"] {
+            let (_folder, database, mark) = place();
+            std::fs::write(&mark, foreign).unwrap();
+
+            let presence = Presence::announce(&database);
+
+            assert!(presence.held.is_none(), "{foreign:?}");
+            assert_eq!(std::fs::read_to_string(&mark).unwrap(), foreign);
+            assert!(File::open(&mark).unwrap().try_lock().is_ok(), "{foreign:?} is not locked");
+        }
+    }
+
+    #[test]
+    fn an_old_mark_is_written_anew() {
+        for old in ["", "7", "12345678901234567890"] {
+            let (_folder, database, mark) = place();
+            std::fs::write(&mark, old).unwrap();
+
+            let presence = Presence::announce(&database);
+
+            assert!(presence.held.is_some(), "{old:?}");
+            let named = std::fs::read_to_string(&mark).unwrap();
+            assert_eq!(named, std::process::id().to_string(), "after {old:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        for held in ["4711", "my notes"] {
+            let (folder, database, mark) = place();
+            let target = folder.path().join("target");
+            std::fs::write(&target, held).unwrap();
+            symlink(&target, &mark).unwrap();
+
+            let presence = Presence::announce(&database);
+
+            assert!(presence.held.is_none());
+            assert_eq!(std::fs::read_to_string(&target).unwrap(), held);
+        }
+        let (folder, database, mark) = place();
+        let target = folder.path().join("nothing yet");
+        symlink(&target, &mark).unwrap();
+        assert!(Presence::announce(&database).held.is_none());
+        assert!(!target.exists(), "nothing is created through a link");
+    }
+
+    /// Ends within bounded time, or panics.
+    fn ends<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(what()));
+        end.recv_timeout(Duration::from_secs(20)).expect("it does not hang")
+    }
+
+    fn make_pipe(at: &Path) {
+        let made = std::process::Command::new("mkfifo").arg(at).status().unwrap();
+        assert!(made.success());
+    }
+
+    #[test]
+    fn the_operator_is_told_of_what_is_no_file_too() {
+        for make in [
+            |at: &Path| std::fs::create_dir(at).unwrap(),
+            |at: &Path| symlink("nowhere", at).unwrap(),
+            |at: &Path| drop(std::os::unix::net::UnixListener::bind(at).unwrap()),
+            make_pipe,
+        ] {
+            let (_folder, _, mark) = place();
+            make(&mark);
+            let taken = Presence { mark, held: None }.take();
+            assert!(matches!(taken, Err(Untaken::NoMark(_))), "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let (_folder, database, mark) = place();
+        make_pipe(&mark);
+        // Also if somebody holds its lock, who would be read from.
+        let mut both = OpenOptions::new();
+        let other = both.read(true).write(true).open(&mark).unwrap();
+        other.lock().unwrap();
+
+        let presence = ends(move || Presence::announce(&database));
+        assert!(presence.held.is_none());
+
+        // Nor where it may only be read: opening it would wait for a writer.
+        drop(other);
+        assert!(ends(move || options().open(mark)).is_ok());
     }
 }

@@ -1,11 +1,12 @@
 //! After a rotation, what was not yet read is only in the compressed old log.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use isems_core::{Delivery, Framing, NodeSource as _, SourceError};
+use isems_adapters::http_polling::HttpPolling;
+use isems_core::{Delivery, Framing, NodeSource as _, SourceError, testing::ManualClock};
 
 use super::{
-    FakeNode, LOG, Positions, delivery,
+    FakeNode, LOG, NOW, Positions, delivery,
     fake_node::{Act, OLD_LOG},
     file, fixture, gzip, lines, many_rounds, not_modified, poll_from, poll_once, polling,
     remembered, settings, text,
@@ -184,26 +185,86 @@ async fn while_an_old_log_cannot_be_read_the_new_one_is_not_sent_again_and_again
     assert_eq!(node.paths(), [LOG]);
 }
 
-#[tokio::test]
-async fn a_log_that_stays_missing_is_an_error_until_it_is_there_again() {
-    // Given a log of which nothing is left but an old one that is read
+/// What a poll brings so many seconds after [`NOW`], by our clock, after a restart.
+async fn poll_at(
+    node: &FakeNode,
+    positions: &Positions,
+    seconds: i64,
+) -> Result<Delivery, SourceError> {
+    let clock = Arc::new(ManualClock::at(NOW.plus(seconds)));
+    let settings = settings(&node.address.to_string());
+    let mut source = HttpPolling::new(settings, positions, clock).unwrap();
+    super::next(&mut source).await.map(|delivery| delivery.expect("a result"))
+}
+
+/// A log that has just gone, of which nothing is left but an old one that is read.
+async fn just_rotated() -> (FakeNode, Positions) {
     let (node, positions) = rotated().await;
     log_is_missing(&node);
-    let positions = remembered(&poll_from(&node, &positions).await.unwrap());
+    let positions = remembered(&poll_at(&node, &positions, 0).await.unwrap());
     node.answer(OLD_LOG, not_modified());
-    // Once more is a rotation that takes its time
-    let still = poll_from(&node, &positions).await.unwrap();
-    let positions = remembered(&still);
+    (node, positions)
+}
 
-    for round in ["third", "fourth"] {
-        let error = poll_from(&node, &positions).await.unwrap_err();
+const QUARTER_HOUR: i64 = 900;
+const YEAR: i64 = 365 * 86_400;
+
+#[tokio::test]
+async fn a_log_that_stays_missing_is_an_error_until_it_is_there_again() {
+    let (node, positions) = just_rotated().await;
+
+    for round in 1..=2 {
+        let error = poll_at(&node, &positions, round * QUARTER_HOUR).await.unwrap_err();
         assert!(error.describe().contains("no log at this address"), "{round}: {error}");
     }
 
     node.answer(LOG, file("new-2", lines(10..12)));
-    let positions = remembered(&poll_from(&node, &positions).await.unwrap());
+    let there = poll_at(&node, &positions, 3 * QUARTER_HOUR).await.unwrap();
     log_is_missing(&node);
-    assert!(poll_from(&node, &positions).await.is_ok(), "the next rotation");
+    let next = poll_at(&node, &remembered(&there), 4 * QUARTER_HOUR).await;
+    assert!(next.is_ok(), "the next rotation");
+}
+
+#[tokio::test]
+async fn a_rotation_may_take_three_minutes_however_often_it_is_polled() {
+    let (node, mut positions) = just_rotated().await;
+
+    for seconds in (10..=180).step_by(10) {
+        let still = poll_at(&node, &positions, seconds).await.unwrap();
+        assert!(still.payload.is_empty());
+        positions = remembered(&still);
+    }
+
+    let error = poll_at(&node, &positions, 181).await.unwrap_err();
+    assert!(error.describe().contains("no log at this address"), "{error}");
+}
+
+#[tokio::test]
+async fn each_rotation_has_its_own_three_minutes() {
+    // Given a log that was missing, and is there again without news
+    let (node, positions) = just_rotated().await;
+    node.answer(LOG, file("new-2", lines(10..12)));
+    let there = poll_at(&node, &positions, 60).await.unwrap();
+    log_is_missing(&node);
+    let missing = poll_at(&node, &remembered(&there), QUARTER_HOUR).await.unwrap();
+    node.answer(LOG, not_modified());
+    let again = poll_at(&node, &remembered(&missing), QUARTER_HOUR + 60).await.unwrap();
+
+    log_is_missing(&node);
+    let first = poll_at(&node, &remembered(&again), 2 * QUARTER_HOUR).await.unwrap();
+    let second = poll_at(&node, &remembered(&first), 2 * QUARTER_HOUR + 180).await.unwrap();
+
+    assert!(poll_at(&node, &remembered(&second), 2 * QUARTER_HOUR + 181).await.is_err());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_neither_makes_a_rotation_a_failure_nor_hides_one_for_long() {
+    let (node, positions) = just_rotated().await;
+
+    let after = poll_at(&node, &positions, 30 - YEAR).await.unwrap();
+
+    let still = poll_at(&node, &remembered(&after), 210 - YEAR).await.unwrap();
+    assert!(poll_at(&node, &remembered(&still), 211 - YEAR).await.is_err());
 }
 
 #[tokio::test]

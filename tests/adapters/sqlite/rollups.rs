@@ -261,6 +261,15 @@ async fn the_rollups_of_a_year_take_little_room() {
     assert!(size < 1_500_000, "{size} bytes");
 }
 
+/// How many times slower than a usual one this machine may be.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+fn slowness() -> u32 {
+    let Some(times) = std::env::var_os("ISEMS_TEST_SLOWNESS") else { return 1 };
+    let whole = times.to_str().and_then(|times| times.parse().ok());
+    whole
+        .unwrap_or_else(|| panic!("ISEMS_TEST_SLOWNESS is {} and no whole number", times.display()))
+}
+
 /// How long it takes says nothing where nothing is optimised.
 #[tokio::test]
 #[cfg_attr(debug_assertions, ignore = "tests/run runs it in an optimised build")]
@@ -274,8 +283,13 @@ async fn a_year_of_a_node_is_read_within_50_milliseconds() {
         took = took.min(begin.elapsed());
         assert_eq!(i64::try_from(year.len()), Ok(HOURS_OF_A_YEAR));
     }
-    println!("{took:?}");
-    assert!(took <= Duration::from_millis(50), "{took:?}");
+    let bound = Duration::from_millis(50) * slowness();
+    println!("{took:?} of {bound:?}");
+    assert!(
+        took <= bound,
+        "{took:?}; a slow machine may set ISEMS_TEST_SLOWNESS, now {}",
+        slowness()
+    );
 }
 
 #[tokio::test]

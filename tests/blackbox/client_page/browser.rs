@@ -2,6 +2,8 @@
 //! became of it.
 
 use std::{
+    env,
+    ffi::OsString,
     fs::{self, File},
     io::Read as _,
     process::{Child, Command, Stdio},
@@ -39,7 +41,7 @@ const SWITCHES: [&str; 14] = [
 pub(super) fn page_at(url: &str) -> String {
     let profile = tempfile::Builder::new().prefix("isems-browser-").tempdir().unwrap();
     let log = profile.path().join("log");
-    let child = Command::new("chromium")
+    let child = Command::new(program())
         .args(SWITCHES)
         .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
         .arg(url)
@@ -51,7 +53,7 @@ pub(super) fn page_at(url: &str) -> String {
         .unwrap_or_else(|error| {
             panic!(
                 "this test needs the browser Chromium ({error}): \
-                 apt-get install --no-install-recommends chromium"
+                 apt-get install --no-install-recommends chromium, or set CHROMIUM"
             )
         });
     let mut browser = Browser(child);
@@ -64,6 +66,18 @@ pub(super) fn page_at(url: &str) -> String {
     let log = || fs::read_to_string(&log).unwrap_or_default();
     assert!(status.is_some_and(|status| status.success()), "{url}: {status:?}\n{}", log());
     page.join().unwrap().unwrap()
+}
+
+/// `CHROMIUM`, or what there is in `PATH`.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+fn program() -> OsString {
+    let named = env::var_os("CHROMIUM").filter(|named| !named.is_empty());
+    named.unwrap_or_else(|| {
+        let folders = env::var_os("PATH").unwrap_or_default();
+        let is_there = |name: &&str| env::split_paths(&folders).any(|at| at.join(name).exists());
+        let found = ["chromium", "chromium-browser"].into_iter().find(is_there);
+        found.unwrap_or("chromium").into()
+    })
 }
 
 /// Killed when dropped.

@@ -8,8 +8,11 @@ import { until } from './wait.js';
 
 const PROGRAM = process.env.ISEMS_BIN;
 
-/** Runs `isems serve` (or another command) until `stop()`. */
-export async function collector({ command = 'serve', nodes = [], settings = {}, folder } = {}) {
+/**
+ * Runs `isems serve` (or another command) until `stop()`, at the latest until
+ * the test is over, however it ends. `scope`: its context, or `{ after }`.
+ */
+export async function collector(scope, { command = 'serve', nodes = [], settings = {}, folder } = {}) {
   const home = folder ?? await mkdtemp(path.join(tmpdir(), 'isems-browser-'));
   const child = spawn(PROGRAM, [command], {
     // Nothing of the caller's settings is to reach it.
@@ -28,6 +31,18 @@ export async function collector({ command = 'serve', nodes = [], settings = {}, 
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { said += text; });
   const ended = new Promise((resolve) => { child.once('exit', resolve); });
+  let stopped = null;
+  const stop = ({ keep = false } = {}) => {
+    stopped ??= (async () => {
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      await ended;
+      clearTimeout(late);
+      if (!keep) await rm(home, { recursive: true, force: true });
+    })();
+    return stopped;
+  };
+  scope.after(() => stop());
   const found = await until('the collector listens', () => {
     if (child.exitCode !== null) throw new Error(`isems ended:\n${said}`);
     return /serving the API on (http:\/\/[\d.:]+)/.exec(said);
@@ -44,12 +59,7 @@ export async function collector({ command = 'serve', nodes = [], settings = {}, 
       const { nodes: known } = await (await fetch(`${base}/api/v1/nodes`)).json();
       return known.length >= count;
     }, 60_000),
-    async stop({ keep = false } = {}) {
-      child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), 15_000);
-      await ended;
-      clearTimeout(late);
-      if (!keep) await rm(home, { recursive: true, force: true });
-    },
+    /** Ends it; with `keep` its folder is left for another. */
+    stop,
   };
 }

@@ -25,7 +25,8 @@ export function day(name, { hours = 26, ...other } = {}) {
   return [...lines, line(name, other)];
 }
 
-export async function nodes() {
+/** Serves logs until the test is over. `scope`: its context, or `{ after }`. */
+export async function nodes(scope) {
   const logs = new Map();
   const server = http.createServer((request, response) => {
     const lines = logs.get(new URL(request.url, 'http://node').pathname);
@@ -33,6 +34,10 @@ export async function nodes() {
     response.end(lines ? `${lines.join('\n')}\n` : 'no such file');
   });
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  scope.after(() => new Promise((resolve) => {
+    server.close(resolve);
+    server.closeAllConnections();
+  }));
   const base = `http://127.0.0.1:${server.address().port}`;
   let last = 0;
   return {
@@ -44,9 +49,5 @@ export async function nodes() {
     },
     /** An address where nothing is. */
     missing: () => `${base}/nothing/ISEMS/ffopenmppt.log`,
-    stop: () => new Promise((resolve) => {
-      server.close(resolve);
-      server.closeAllConnections();
-    }),
   };
 }

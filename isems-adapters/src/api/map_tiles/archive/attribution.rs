@@ -19,16 +19,19 @@ pub(super) fn of(metadata: &[u8]) -> Result<Option<String>, ArchiveError> {
 fn plain(html: &str) -> String {
     let mut text = String::new();
     let mut rest = html;
-    while let Some((before, after)) = rest.split_once('<') {
+    while let Some(sign) = rest.find('<') {
+        let (before, from_sign) = rest.split_at(sign);
         text.push_str(before);
-        let tag = after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        rest = match after.split_once('>') {
-            Some((_, behind)) if tag => behind,
-            _ => {
-                text.push('<');
-                after
-            }
-        };
+        rest = from_sign;
+        let after = &from_sign[1..];
+        if !after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!') {
+            text.push('<');
+            rest = after;
+            continue;
+        }
+        // Where one tag has no end, none behind it has: no end is looked for twice.
+        let Some((_, behind)) = after.split_once('>') else { break };
+        rest = behind;
     }
     text.push_str(rest);
     // The ampersand last: what it makes is no further entity.
@@ -55,6 +58,8 @@ fn plain(html: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
     use super::*;
 
     #[test]
@@ -70,6 +75,26 @@ mod tests {
             assert_eq!(plain(html), says, "{html}");
         }
         assert_eq!(plain(&"long ".repeat(1_000)).chars().count(), LONGEST);
+    }
+
+    /// Two million signs looked for in what is left behind each would take hours.
+    #[test]
+    fn signs_without_end_are_read_in_one_go() {
+        const SIGNS: usize = 2_000_000;
+        let (done, end) = mpsc::channel();
+        thread::spawn(move || {
+            for (sign, last) in [("<a", ""), ("</", ""), ("< ", ">"), ("<<", "a>")] {
+                let html = sign.repeat(SIGNS) + last;
+                let text = plain(&html);
+                done.send((sign, html, text)).unwrap();
+            }
+        });
+        for _ in 0..4 {
+            let read = end.recv_timeout(Duration::from_mins(1));
+            let (sign, html, text) = read.expect("within a minute");
+            let as_it_is: String = html.chars().take(LONGEST - 1).collect();
+            assert_eq!(text, format!("{}…", as_it_is.trim_end()), "{sign:?} again and again");
+        }
     }
 
     #[test]
