@@ -1,5 +1,6 @@
 //! Clients that misbehave cost others next to nothing, and the intake nothing.
 
+mod addresses;
 mod crowd;
 mod siege;
 
