@@ -1,5 +1,6 @@
 //! Clients that misbehave cost others next to nothing, and the intake nothing.
 
+mod addresses;
 mod crowd;
 mod siege;
 
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use self::{crowd::Crowd, siege::Siege};
 use crate::{
+    faults::{Fault, Preload},
     serve::source,
     support::{Answer, Isems, Node, Running, eventually, get, log, send},
 };
@@ -139,6 +141,31 @@ fn a_request_body_without_end_is_not_taken() {
     for bytes in &Siege::get().endless_bodies {
         assert!(*bytes < 20_000_000, "{bytes} bytes");
     }
+}
+
+#[test]
+fn an_answer_that_is_not_ready_in_ten_seconds_is_given_up() {
+    let node = Node::with_log(log("elektra-dach"));
+    let isems = Isems::new().nodes([&node]);
+    isems.run(&["update-data"]).expect(0);
+    let (isems, preload) = Preload::before(isems.unset("ISEMS_ROUTER_IPS"), None);
+    let serving = isems.serve();
+    let latest = format!("{}/measurements/latest?all=true", serving.api());
+
+    // When the disk does not answer
+    preload.begin(Fault::HANGING);
+    let asked = Instant::now();
+    let answer = get(&latest);
+    let took = asked.elapsed();
+
+    // Then the client hears of it in time, and others are answered
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{answer:?}");
+    assert!((Duration::from_secs(10)..Duration::from_secs(15)).contains(&took), "{took:?}");
+    assert_eq!(get(&format!("{}/", serving.api())).status, 200);
+    serving.wait_for_log("an API answer was not ready within its time limit");
+    // And all goes on when it does
+    preload.end();
+    assert_eq!(get(&latest).status, 200);
 }
 
 #[test]

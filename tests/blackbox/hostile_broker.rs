@@ -3,12 +3,12 @@
 
 mod liar;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use self::liar::Liar;
 use crate::{
     serve::{both_protocols, collector, source, subscribed},
-    support::{Broker, Running, Told, eventually, of_a_fleet, recorded, told_by},
+    support::{Broker, Running, Told, eventually, of_a_fleet, recorded, told_by, within},
 };
 
 /// How much memory the collector may take, in MiB.
@@ -135,6 +135,37 @@ both_protocols! {
         assert_eq!(log.matches(told).count(), 1, "{log}");
         assert_eq!(warnings(&log), 1, "{log}");
     }
+}
+
+#[test]
+fn the_names_that_somebody_invents_without_end_are_not_remembered() {
+    const A_FEW: usize = 4_000;
+    const MANY: usize = 24_000;
+    /// What they may cost beyond the few, in bytes: their names alone are more.
+    const MORE: u64 = 2 << 20;
+    let broker = Broker::start();
+    let isems = collector(&broker, "5").set("ISEMS_NEW_NODES_PER_HOUR", "1");
+    let serving = subscribed(&isems, &broker);
+    let mut publisher = broker.publisher();
+    let mut invent = |numbers: std::ops::Range<usize>| {
+        let count = numbers.end as u64 - 1;
+        // As long as names can be.
+        let topic = |i| format!("/isems/Erfunden-{i:0>119}/data.json");
+        let message = |i| (topic(i), r#"{"batteryVoltage":12,"status":"900"}"#.to_owned());
+        publisher.publish(&numbers.map(message).collect::<Vec<_>>());
+        within(Duration::from_mins(2), "all of them in /sources", || {
+            let shown = source(&serving, &broker.source());
+            (shown["rejected"]["too many new nodes"] == count).then_some(())
+        });
+        serving.most_memory()
+    };
+
+    let few = invent(0..A_FEW);
+    let many = invent(A_FEW..MANY);
+
+    let more = many - few;
+    assert!(more < MORE, "{A_FEW} names: {few} bytes, {MANY} names: {more} bytes more");
+    isems.database().wait_for_rows(1);
 }
 
 both_protocols! {

@@ -12,6 +12,8 @@ mod cli;
 mod client_page;
 mod clocks;
 mod commands;
+#[cfg(target_os = "linux")]
+mod commit_cost;
 mod config;
 mod demo;
 mod events;

@@ -1,5 +1,7 @@
 //! What is counted of each node: under `/sources`, and in the log.
 
+use isems_adapters::SystemClock;
+use isems_core::{Clock as _, time::DAY};
 use serde_json::json;
 
 use crate::{
@@ -8,7 +10,10 @@ use crate::{
 };
 
 fn line(node: &str, minute: usize) -> String {
-    let time = 1_760_000_000 + 61 * minute;
+    line_at(node, 1_760_000_000 + i64::try_from(61 * minute).unwrap())
+}
+
+fn line_at(node: &str, time: i64) -> String {
     format!("{node};1;{time};fw;60;0;21;17;12.5;80;100;20;11.9;14.2;7;20;52.5;13.4;800\n")
 }
 
@@ -61,6 +66,38 @@ fn each_node_at_a_broker_has_its_own_counts_and_the_log_names_those_that_are_odd
     // And they are kept
     let shown = source(&isems.serve(), &broker.source());
     assert_eq!(shown["nodes"], expected, "{shown}");
+}
+
+#[test]
+fn lines_that_were_retimed_are_counted_for_their_node_and_the_log_names_it() {
+    // Given a node whose clock is a day ahead, one that tells its uptime, and one
+    // that is right
+    let now = SystemClock.now().as_unix();
+    let broker = Broker::start();
+    let isems = collector(&broker, "5");
+    let serving = subscribed(&isems, &broker);
+    broker.publish(&[message("Gut", &line("Gut", 0))]);
+    serving.wait_for_log("1 message");
+
+    let ahead = [-120, -60].map(|before| line_at("Vorne", now + DAY + before)).concat();
+    broker.publish(&[
+        message("Vorne", &ahead),
+        message("Uptime", &line_at("Uptime", 190)),
+        message("Gut", &line_at("Gut", now - 5)),
+    ]);
+
+    // Then theirs are counted as such, and nobody else's
+    let shown = eventually("the lines in /sources", || {
+        let shown = source(&serving, &broker.source());
+        (shown["stored"] == 5).then_some(shown)
+    });
+    let nodes = ["Vorne", "Uptime", "Gut"].map(|node| &shown["nodes"][node]["retimed"]);
+    assert_eq!((nodes, &shown["retimed"]), ([&json!(2), &json!(1), &json!(0)], &json!(3)));
+    let told = serving.stop().expect(0).stderr;
+    assert!(
+        told.contains("3 of them re-timed, of these Vorne: 2 re-timed; Uptime: 1 re-timed"),
+        "{told}"
+    );
 }
 
 #[test]

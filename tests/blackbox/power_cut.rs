@@ -1,7 +1,7 @@
 //! The power goes: only what was synced is left. Whenever that happens, the
 //! database opens, is sound, and holds all that was acknowledged until then.
 
-use std::{collections::BTreeSet, fs, thread, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
@@ -69,24 +69,24 @@ fn thinned(cuts: Vec<Remains>) -> Vec<Remains> {
 }
 
 /// A collector of a broker's messages, with its journal.
-fn collector(broker: &Broker, interval: &str) -> (Isems, Preload) {
+pub(crate) fn collector(broker: &Broker, interval: &str) -> (Isems, Preload) {
     let isems =
         Isems::new().set("MQTT_SERVER", &broker.address()).set("ISEMS_COMMIT_INTERVAL", interval);
     Preload::before(isems, Some(broker))
 }
 
-fn subscribed(isems: &Isems, broker: &Broker) -> Running {
+pub(crate) fn subscribed(isems: &Isems, broker: &Broker) -> Running {
     let before = broker.subscriptions();
     let serving = isems.serve();
     broker.wait_for_subscription(before);
     serving
 }
 
-fn messages(numbers: std::ops::Range<usize>) -> Vec<Message> {
+pub(crate) fn messages(numbers: std::ops::Range<usize>) -> Vec<Message> {
     numbers.map(of_a_fleet).collect()
 }
 
-fn wait_for_acknowledged(preload: &Preload, count: usize) {
+pub(crate) fn wait_for_acknowledged(preload: &Preload, count: usize) {
     eventually(&format!("{count} acknowledged messages"), || {
         (preload.journal().acknowledged().len() >= count).then_some(())
     });
@@ -214,36 +214,4 @@ fn a_full_window_is_stored_at_once() {
     // Long before the minute is over.
     wait_for_acknowledged(&preload, WINDOW);
     assert_eq!(isems.database().count(), WINDOW);
-}
-
-#[test]
-fn what_a_commit_costs_in_writes() {
-    const COMMITS: u64 = 30;
-    let broker = Broker::start();
-    let (isems, preload) = collector(&broker, "0s");
-    let serving = subscribed(&isems, &broker);
-    let mut publisher = broker.publisher();
-    // The first ones make nodes and fill the first pages.
-    publisher.publish(&messages(0..60));
-    wait_for_acknowledged(&preload, 60);
-    let before = preload.journal();
-
-    for number in 60..60 + usize::try_from(COMMITS).unwrap() {
-        publisher.publish(&messages(number..number + 1));
-        wait_for_acknowledged(&preload, number + 1);
-        thread::sleep(Duration::from_millis(1));
-    }
-
-    let after = preload.journal();
-    let (syncs, bytes) = (
-        after.syncs("wal") - before.syncs("wal"),
-        (after.bytes("wal") - before.bytes("wal")) / COMMITS,
-    );
-    eprintln!("cost of a lone message: {syncs} syncs in {COMMITS} commits, {bytes} bytes in each");
-    assert_eq!(syncs as u64, COMMITS, "one sync for each commit");
-    assert!(bytes < 64 * 1024, "{bytes} bytes");
-
-    serving.stop().expect(0);
-    let end = preload.journal();
-    eprintln!("moving the log into the file at the end: {} bytes", end.bytes("db"));
 }

@@ -5,7 +5,8 @@
 // PRELOAD_DATABASE  the database file, as an absolute path
 // PRELOAD_FAULT     while this file exists, the calls that it names fail; it
 //                   holds an errno and letters: w write, t truncate, s sync,
-//                   r read, o open for writing
+//                   r read, o open for writing; h does not fail reads, they
+//                   hang for as long as the file says so
 // PRELOAD_FOLDER    where the journal and the copies go
 // PRELOAD_PORT      the broker's port
 //
@@ -91,6 +92,12 @@ static int failing(const char *kind, char operation) {
     errno = before;
     order[length > 0 ? length : 0] = 0;
     return strchr(order, operation) ? atoi(order) : 0;
+}
+
+// A disk that neither works nor fails.
+static void hang(const char *kind) {
+    while (failing(kind, 'h'))
+        usleep(10000);
 }
 
 static void note(const char *format, ...) {
@@ -220,7 +227,9 @@ ssize_t read(int fd, void *buffer, size_t length) {
 
 #define PREAD(name, offset_type)                                                                   \
     ssize_t name(int fd, void *buffer, size_t length, offset_type offset) {                        \
-        FAIL_IF(kind_of(fd), 'r');                                                                 \
+        const char *kind = kind_of(fd);                                                            \
+        hang(kind);                                                                                \
+        FAIL_IF(kind, 'r');                                                                        \
         return NEXT(name)(fd, buffer, length, offset);                                             \
     }
 PREAD(pread, off_t)

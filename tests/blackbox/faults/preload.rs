@@ -39,6 +39,8 @@ impl Fault {
     pub(crate) const NO_SYNC: Self = Self { errno: Self::EIO, calls: "s" };
     /// The disk is gone.
     pub(crate) const DEAD: Self = Self { errno: Self::EIO, calls: "wtrs" };
+    /// The disk does not answer when it is read, and says nothing.
+    pub(crate) const HANGING: Self = Self { errno: Self::EIO, calls: "h" };
 }
 
 impl Preload {
