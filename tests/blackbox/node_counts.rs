@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     serve::{collector, source, subscribed},
-    support::{Broker, Isems, Message, Node, eventually},
+    support::{Broker, Isems, Message, Node, Told, eventually},
 };
 
 fn line(node: &str, minute: usize) -> String {
@@ -61,6 +61,27 @@ fn each_node_at_a_broker_has_its_own_counts_and_the_log_names_those_that_are_odd
     // And they are kept
     let shown = source(&isems.serve(), &broker.source());
     assert_eq!(shown["nodes"], expected, "{shown}");
+}
+
+#[test]
+fn other_values_for_a_time_that_is_known_are_counted_as_a_conflict_and_the_first_stay() {
+    let first: String = (0..3).map(|minute| line("Dach", minute)).collect();
+    let node = Node::with_log(first.as_str());
+    let isems = Isems::new().nodes([&node]);
+    isems.run(&["update-data"]).expect(0);
+
+    // When the second line comes again with another voltage
+    node.set_log(
+        [line("Dach", 0), line("Dach", 1).replace("12.5", "13"), line("Dach", 2)].concat(),
+    );
+    let told = isems.run(&["update-data"]).expect(0).stdout;
+
+    assert!(told.contains("0 stored, 2 known, 1 in conflict with known ones"), "{told}");
+    let shown = source(&Isems::with_database(isems.database()).serve(), &node.source());
+    let count = |key: &str| shown[key].as_u64();
+    let counts = [count("stored"), count("duplicate"), count("conflict")];
+    assert_eq!(counts, [Some(3), Some(2), Some(1)], "{shown}");
+    isems.database().assert_holds_once(first.lines().map(Told::by_line));
 }
 
 #[test]
