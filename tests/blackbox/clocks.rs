@@ -1,20 +1,15 @@
 //! Clocks, seen from outside: whatever a node's clock shows, the node is seen
 //! where it should be, and its later data is.
 
-use isems_adapters::SystemClock;
-use isems_core::{Clock as _, time::DAY};
+use isems_core::time::DAY;
 use serde_json::Value;
 
 use crate::{
     serve::source,
-    support::{Isems, Node, Running, SOON, eventually, get},
+    support::{Isems, Node, Running, SOON, eventually, get, now},
 };
 
 const YEAR: i64 = 365 * DAY;
-
-fn now() -> i64 {
-    SystemClock.now().as_unix()
-}
 
 fn line(node: &str, reported: i64, battery_voltage: f64) -> String {
     format!(

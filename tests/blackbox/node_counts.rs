@@ -26,7 +26,8 @@ fn counts(stored: u64, duplicate: u64, rejected: &serde_json::Value) -> serde_js
 
 #[test]
 fn each_node_at_a_broker_has_its_own_counts_and_the_log_names_those_that_are_odd() {
-    // Given two nodes, one of which sends what cannot be used
+    // Given two nodes, one of which sends what cannot be used, and later one
+    // that counts its seconds
     let broker = Broker::start();
     let isems = collector(&broker, "5");
     let serving = subscribed(&isems, &broker);
@@ -39,23 +40,27 @@ fn each_node_at_a_broker_has_its_own_counts_and_the_log_names_those_that_are_odd
         message("Krank", "Unsinn"),
         message("Krank", &line("Gut", 2)),
         message("Niemand", "Unsinn"),
+        message("Uhr", &line("Uhr", 0).replace("1760000000", "190")),
     ]);
 
     // Then each has its own counts, and the source has all
+    let mut clockless = counts(1, 0, &json!({}));
+    clockless["retimed"] = json!(1);
     let expected = json!({
+        "Uhr": clockless,
         "Gut": counts(2, 1, &json!({})),
         "Krank": counts(1, 0, &json!({"batteryVoltage": 1, "not a log": 1, "node mismatch": 1})),
     });
     let shown = eventually("the rejections in /sources", || {
         let shown = source(&serving, &broker.source());
-        (shown["rejected"]["not a log"] == 2).then_some(shown)
+        (shown["rejected"]["not a log"] == 2 && shown["stored"] == 4).then_some(shown)
     });
     assert_eq!(shown["nodes"], expected, "{shown}");
-    assert_eq!((&shown["stored"], &shown["duplicate"]), (&json!(3), &json!(1)), "{shown}");
+    assert_eq!((&shown["stored"], &shown["duplicate"]), (&json!(4), &json!(1)), "{shown}");
 
     let told = serving.stop().expect(0).stderr;
     let named = "of these Krank: 1 rejected (batteryVoltage), 1 rejected (node mismatch), \
-                 1 rejected (not a log); Niemand: 1 rejected (not a log)";
+                 1 rejected (not a log); Niemand: 1 rejected (not a log); Uhr: 1 re-timed";
     assert!(told.contains(named), "{told}");
 
     // And they are kept

@@ -4,12 +4,11 @@
 use crate::{
     faults::{Fault, Preload},
     serve::{both_protocols, collector, source, subscribed},
-    support::{Broker, Isems, Link, Message, Running, eventually, of_a_fleet, told_by},
+    support::{
+        Broker, Isems, Link, Message, Running, eventually, of_a_fleet, told_by,
+        wait_for_another_second,
+    },
 };
-
-fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
-}
 
 /// Telemetry of one node, each message another.
 fn telemetry(count: usize) -> Vec<Message> {
@@ -30,9 +29,7 @@ fn a_window_in_vain() -> (Broker, Link, Isems, Running) {
     link.lose_what_the_collector_says();
     broker.publish(&telemetry(WINDOW));
     isems.database().wait_for_rows(WINDOW);
-    // What comes again in the same second is easily known by its time.
-    let stored = now();
-    eventually("another second", || (now() > stored).then_some(()));
+    wait_for_another_second();
     assert_eq!(broker.acknowledgements(), 0);
     (broker, link, isems, serving)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     serve::{both_protocols, collector, source, subscribed},
-    support::{Broker, Message, Running, eventually, get},
+    support::{Broker, Message, Running, eventually, get, now, wait_for_another_second},
 };
 
 /// What a board says, with this in place of its battery's voltage.
@@ -28,10 +28,6 @@ fn line(node: &str, age: i64, battery_voltage: &str) -> Message {
     (format!("/isems/{node}/csvlog"), line)
 }
 
-fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
-}
-
 /// The newest measurement of a node.
 fn newest(serving: &Running, node: &str) -> Value {
     let answer = get(&format!("{}/measurements/{node}/latest", serving.api())).json();
@@ -44,12 +40,6 @@ fn wait_for_counts(serving: &Running, broker: &Broker, stored: u64, known: u64) 
         let shown = source(serving, &broker.source());
         (shown["stored"] == stored && shown["duplicate"] == known).then_some(())
     });
-}
-
-/// What comes in the same second as before is known by its time alone.
-fn wait_for_another_second() {
-    let before = now();
-    eventually("another second", || (now() > before).then_some(()));
 }
 
 both_protocols! {

@@ -5,7 +5,7 @@ use isems_adapters::mqtt::{MqttSubscription, Protocol};
 use isems_core::{Delivery, NodeSource as _, Timestamp};
 
 use crate::{
-    script::{Script, Step},
+    script::{Script, Step, lines_in},
     station::Station,
 };
 use broker::Mosquitto;
@@ -105,6 +105,29 @@ async fn begun_anew_for_every_delivery(script: &str) {
     script.check(&world.station, script.repeated()).await;
 }
 
+/// The process is killed after each message that it acknowledges: the rest of
+/// the burst comes again.
+async fn killed_between_any_two_deliveries(script: &str) {
+    let mut world = World::new(script).await;
+    let script = Script::load(script);
+    for burst in script.bursts() {
+        world.publish(burst).await;
+        world.station.set_clock(burst[0].arrival);
+        for (acknowledged, step) in burst.iter().enumerate() {
+            world.station.restart().await;
+            let mut subscription = world.subscribe();
+            let delivery = take(&mut subscription).await;
+            assert_eq!(delivery.payload, script.text(step).into_bytes());
+            assert!(acknowledged == 0 || delivery.redelivered);
+            world.station.ingest(std::slice::from_ref(&delivery)).await;
+            subscription.confirm(delivery.receipt).await.unwrap();
+            // Over when the broker has that acknowledgement.
+            subscription.close().await;
+        }
+    }
+    script.check(&world.station, script.repeated()).await;
+}
+
 /// What was stored and not acknowledged when the process was killed comes
 /// again, and is known.
 async fn killed_before_every_acknowledgement(script: &str) {
@@ -135,7 +158,7 @@ async fn killed_before_every_acknowledgement(script: &str) {
         drop(subscription);
     }
     let unacknowledged = script.bursts().last().unwrap();
-    let twice = script.lines_in(&script.deliveries) - script.lines_in(unacknowledged);
+    let twice = lines_in(&script.deliveries) - lines_in(unacknowledged);
     script.check(&world.station, script.repeated() + twice).await;
 }
 
@@ -150,6 +173,11 @@ macro_rules! scripts {
             #[tokio::test]
             async fn begun_anew_for_every_delivery() {
                 super::begun_anew_for_every_delivery($script).await;
+            }
+
+            #[tokio::test]
+            async fn killed_between_any_two_deliveries() {
+                super::killed_between_any_two_deliveries($script).await;
             }
 
             #[tokio::test]

@@ -72,7 +72,7 @@ impl Script {
 
     /// How many lines these steps repeat, all of which are looked at.
     pub(crate) fn repeated(&self) -> usize {
-        self.lines_in(&self.deliveries) - self.lines.len()
+        lines_in(&self.deliveries) - self.lines.len()
     }
 
     /// As [`repeated`](Self::repeated), where the beginning of a log that is the
@@ -83,11 +83,7 @@ impl Script {
             let [last, log] = [&pair[0], &pair[1]].map(|step| self.text(step) + "\n");
             log.starts_with(&last)
         });
-        self.repeated() - known.map(|pair| self.lines_in(&pair[..1])).sum::<usize>()
-    }
-
-    pub(crate) fn lines_in(&self, steps: &[Step]) -> usize {
-        steps.iter().map(|step| step.to - step.from).sum()
+        self.repeated() - known.map(|pair| lines_in(&pair[..1])).sum::<usize>()
     }
 
     /// No line lost, none stored twice, so many known when they came, all others
@@ -129,6 +125,11 @@ impl Script {
         }
         worst
     }
+}
+
+/// How many lines these steps hold.
+pub(crate) fn lines_in(steps: &[Step]) -> usize {
+    steps.iter().map(|step| step.to - step.from).sum()
 }
 
 /// The line that a row was made of.
