@@ -13,7 +13,7 @@ use crate::{
     serve::{both_protocols, collector, source, subscribed},
     support::{
         Broker, Isems, Link, Load, Message, Node, Running, Told, eventually, free_port, log,
-        of_a_fleet, recorded, run_tool, told_by,
+        of_a_fleet, recorded, run_tool, told_by, wait_for_another_second,
     },
 };
 
@@ -257,8 +257,7 @@ fn stored_in_vain(isems: &Isems, broker: &Broker, link: &Link) -> (Running, Vec<
     link.lose_what_the_collector_says();
     broker.publish(&messages);
     isems.database().wait_for_rows(UNACKNOWLEDGED);
-    // What comes again in the same second is easily known by its time.
-    thread::sleep(Duration::from_millis(1_100));
+    wait_for_another_second();
     (serving, messages)
 }
 

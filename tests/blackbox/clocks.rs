@@ -1,20 +1,16 @@
 //! Clocks, seen from outside: whatever a node's clock shows, the node is seen
 //! where it should be, and its later data is.
 
-use isems_adapters::SystemClock;
-use isems_core::{Clock as _, time::DAY};
+use isems_core::time::DAY;
 use serde_json::Value;
 
 use crate::{
     pruning::days_ahead,
-    support::{Isems, Node, Running, SOON, eventually, get},
+    serve::source,
+    support::{Isems, Node, Running, SOON, eventually, get, now},
 };
 
 const YEAR: i64 = 365 * DAY;
-
-fn now() -> i64 {
-    SystemClock.now().as_unix()
-}
 
 fn line(node: &str, reported: i64, battery_voltage: f64) -> String {
     format!(
@@ -103,8 +99,17 @@ fn a_wrong_clock_neither_hides_a_node_nor_makes_it_look_active() {
         node(&lines("right", now - 5), Some(now)),
     ];
     let isems = Isems::new().nodes(&nodes);
-    isems.run(&["update-data"]).expect(0);
+    let polling = isems.serve();
+    let round = polling.wait_for_log("polling round: ");
+    polling.stop().expect(0);
     let serving = Isems::with_database(isems.database()).serve();
+
+    // What is not dated as reported is counted, node by node and in the round.
+    for (node, retimed) in nodes.iter().zip([3, 3, 1, 0, 0]) {
+        let shown = source(&serving, &node.source());
+        assert_eq!(shown["retimed"], retimed, "{shown}");
+    }
+    assert!(round.contains("5 of 5 nodes read, 15 stored, 7 of them re-timed"), "{round}");
 
     let active = answered(&serving, "/measurements/latest");
     assert_eq!(texts(&active, "nodeId"), ["ahead", "right", "uptime"]);
@@ -122,6 +127,50 @@ fn a_wrong_clock_neither_hides_a_node_nor_makes_it_look_active() {
     isems.run(&["update-data"]).expect(0);
     let ahead = &answered(&serving, "/measurements/latest")[0];
     assert_eq!((&ahead["clock"], &ahead["batteryVoltage"]), (&"node".into(), &12.9.into()));
+}
+
+#[test]
+fn a_clock_that_was_never_set_is_counted_from_arrival_and_shown_as_what_it_said() {
+    // Node, the time of its last line, and as the API tells it. None tells its
+    // clock otherwise.
+    let cases = [
+        ("Null", 0, "1970-01-01T01:00:00+01:00"),
+        ("Boot", 190, "1970-01-01T01:03:10+01:00"),
+        ("Placeholder", 123_456_789, "1973-11-29T22:33:09+01:00"),
+    ];
+    let log = |node: &str, last: i64| -> String {
+        let times = [-120, -60, 0].map(|before| last + before);
+        times.into_iter().filter(|time| *time >= 0).map(|time| line(node, time, 12.5)).collect()
+    };
+    let nodes = cases.map(|(name, last, _)| node(&log(name, last), None));
+    let isems = Isems::new().nodes(&nodes);
+    isems.run(&["update-data"]).expect(0);
+    let serving = Isems::with_database(isems.database()).serve();
+    assert_eq!(isems.database().count(), 1 + 3 + 3, "nothing is left out");
+
+    for ((name, last, shown), node) in cases.iter().zip(&nodes) {
+        // Heard just now, whatever it said, and for no longer than that.
+        let found = get(&format!("{}/api/v1/nodes/{name}", serving.api())).json();
+        assert_eq!((&found["active"], &found["clock"]), (&true.into(), &"estimated".into()));
+        assert_eq!(found["reportedAt"], *shown, "{found}");
+        let time = |key: &str| found[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let waited = time("receivedAt").as_second() - time("lastHeard").as_second();
+        assert!((0..5).contains(&waited), "{found}");
+        assert_eq!(
+            source(&serving, &node.source())["retimed"],
+            log(name, *last).lines().count(),
+            "{name}"
+        );
+
+        // And what comes later is the newest then.
+        serve(node, &(log(name, *last) + &line(name, last + 61, 12.9)), None);
+    }
+    isems.run(&["update-data"]).expect(0);
+    let active = answered(&serving, "/measurements/latest");
+    assert_eq!(texts(&active, "nodeId"), ["Boot", "Null", "Placeholder"]);
+    for row in &active {
+        assert_eq!(row["batteryVoltage"], 12.9, "{row}");
+    }
 }
 
 #[test]

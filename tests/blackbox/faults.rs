@@ -235,6 +235,26 @@ fn a_database_that_is_moved_away_is_complete_and_a_new_one_goes_on() {
 }
 
 #[test]
+fn what_is_committed_into_a_file_that_moves_meanwhile_comes_again_into_the_new_one() {
+    let bench = Bench::start();
+
+    // When the database is moved away in the middle of the next commit
+    bench.preload.begin(Fault::MOVED_MEANWHILE);
+    bench.broker.publish(&messages(10..40));
+    bench.serving.wait_for_log(BACK);
+    bench.wait_for_acknowledged(40);
+
+    let (moved, aside) = (bench.database().folder().join("isems.db.moved"), Database::new());
+    fs::rename(moved, aside.path()).unwrap();
+    let isems = bench.stop_after_one_trouble("was moved or removed while in use");
+    let told = aside.told();
+    let late = told_by(&messages(10..40)).intersection(&told.into_iter().collect()).count();
+    assert!(late > 0, "it was moved after the look before the commit");
+    // Then nothing of that commit counted: all is in the file that has the name.
+    isems.database().assert_holds_once(told_by(&messages(10..40)));
+}
+
+#[test]
 fn a_backup_that_is_put_in_its_place_is_taken_up() {
     let bench = Bench::start();
     let (path, aside) = (bench.database().path(), Database::new());

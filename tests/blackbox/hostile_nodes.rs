@@ -149,6 +149,32 @@ fn names_in_latin_1_are_read() {
 }
 
 #[test]
+fn what_is_not_utf_8_is_windows_1252_line_by_line() {
+    // The bytes that Latin-1 has no letters for, and a line in UTF-8 between.
+    let of = |node: &str, minute: usize, firmware: &[u8]| {
+        let line = line_at("Name", minute, "1;1").replace("Name", node);
+        let (before, after) = line.split_once("ATmega8_A_1").unwrap();
+        [before.as_bytes(), firmware, after.as_bytes()].concat()
+    };
+    let odd = b"\x80 \x82\x83\x84\x85\x8a\x8c\x8e\x93\x94\x96\x9a\x9c\x9e\x9f \xfc";
+    let named = String::from_utf8(of("?koda", 2, b"A")).unwrap();
+    let named = [b"\x8a".as_slice(), &named.as_bytes()[1..]].concat();
+    let log = [of("Alt", 0, odd), of("Neu", 1, "€ü".as_bytes()), named].concat();
+    let node = Node::with_log(log);
+    let isems = Isems::new().nodes([&node]);
+    let serving = isems.serve();
+    isems.database().wait_for_rows(3);
+
+    let answer = get(&format!("{}/measurements/latest?all=true", serving.api())).json();
+    let rows = answer["measurements"].as_array().unwrap();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| ["nodeId", "openMPPTFirmwareVersion"].map(|key| row[key].as_str().unwrap()))
+        .collect();
+    assert_eq!(shown, [["Alt", "€ ‚ƒ„…ŠŒŽ“”–šœžŸ ü"], ["Neu", "€ü"], ["Škoda", "A"]]);
+}
+
+#[test]
 fn odd_numbers_and_coordinates_are_unknown_or_repaired_and_cost_no_line() {
     // Coordinates, and what becomes of them; null is unknown.
     let cases = [

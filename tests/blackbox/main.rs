@@ -36,9 +36,13 @@ mod node_counts;
 mod power_cut;
 #[cfg(target_os = "linux")]
 mod pruning;
+#[cfg(target_os = "linux")]
+mod receipts;
+mod requests;
 mod second_writer;
 mod sentry;
 mod serve;
 mod static_files;
 mod support;
+mod telemetry;
 mod update_data;

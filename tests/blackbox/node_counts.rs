@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     serve::{collector, source, subscribed},
-    support::{Broker, Isems, Message, Node, eventually},
+    support::{Broker, Isems, Message, Node, Told, eventually},
 };
 
 fn line(node: &str, minute: usize) -> String {
@@ -31,7 +31,8 @@ fn counts(stored: u64, duplicate: u64, rejected: &serde_json::Value) -> serde_js
 
 #[test]
 fn each_node_at_a_broker_has_its_own_counts_and_the_log_names_those_that_are_odd() {
-    // Given two nodes, one of which sends what cannot be used
+    // Given two nodes, one of which sends what cannot be used, and later one
+    // that counts its seconds
     let broker = Broker::start();
     let isems = collector(&broker, "5");
     let serving = subscribed(&isems, &broker);
@@ -44,23 +45,27 @@ fn each_node_at_a_broker_has_its_own_counts_and_the_log_names_those_that_are_odd
         message("Krank", "Unsinn"),
         message("Krank", &line("Gut", 2)),
         message("Niemand", "Unsinn"),
+        message("Uhr", &line("Uhr", 0).replace("1760000000", "190")),
     ]);
 
     // Then each has its own counts, and the source has all
+    let mut clockless = counts(1, 0, &json!({}));
+    clockless["retimed"] = json!(1);
     let expected = json!({
+        "Uhr": clockless,
         "Gut": counts(2, 1, &json!({})),
         "Krank": counts(1, 0, &json!({"batteryVoltage": 1, "not a log": 1, "node mismatch": 1})),
     });
     let shown = eventually("the rejections in /sources", || {
         let shown = source(&serving, &broker.source());
-        (shown["rejected"]["not a log"] == 2).then_some(shown)
+        (shown["rejected"]["not a log"] == 2 && shown["stored"] == 4).then_some(shown)
     });
     assert_eq!(shown["nodes"], expected, "{shown}");
-    assert_eq!((&shown["stored"], &shown["duplicate"]), (&json!(3), &json!(1)), "{shown}");
+    assert_eq!((&shown["stored"], &shown["duplicate"]), (&json!(4), &json!(1)), "{shown}");
 
     let told = serving.stop().expect(0).stderr;
     let named = "of these Krank: 1 rejected (batteryVoltage), 1 rejected (node mismatch), \
-                 1 rejected (not a log); Niemand: 1 rejected (not a log)";
+                 1 rejected (not a log); Niemand: 1 rejected (not a log); Uhr: 1 re-timed";
     assert!(told.contains(named), "{told}");
 
     // And they are kept
@@ -98,6 +103,27 @@ fn lines_that_were_retimed_are_counted_for_their_node_and_the_log_names_it() {
         told.contains("3 of them re-timed, of these Vorne: 2 re-timed; Uptime: 1 re-timed"),
         "{told}"
     );
+}
+
+#[test]
+fn other_values_for_a_time_that_is_known_are_counted_as_a_conflict_and_the_first_stay() {
+    let first: String = (0..3).map(|minute| line("Dach", minute)).collect();
+    let node = Node::with_log(first.as_str());
+    let isems = Isems::new().nodes([&node]);
+    isems.run(&["update-data"]).expect(0);
+
+    // When the second line comes again with another voltage
+    node.set_log(
+        [line("Dach", 0), line("Dach", 1).replace("12.5", "13"), line("Dach", 2)].concat(),
+    );
+    let told = isems.run(&["update-data"]).expect(0).stdout;
+
+    assert!(told.contains("0 stored, 2 known, 1 in conflict with known ones"), "{told}");
+    let shown = source(&Isems::with_database(isems.database()).serve(), &node.source());
+    let count = |key: &str| shown[key].as_u64();
+    let counts = [count("stored"), count("duplicate"), count("conflict")];
+    assert_eq!(counts, [Some(3), Some(2), Some(1)], "{shown}");
+    isems.database().assert_holds_once(first.lines().map(Told::by_line));
 }
 
 #[test]

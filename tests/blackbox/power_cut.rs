@@ -215,3 +215,23 @@ fn a_full_window_is_stored_at_once() {
     wait_for_acknowledged(&preload, WINDOW);
     assert_eq!(isems.database().count(), WINDOW);
 }
+
+#[test]
+fn a_full_window_of_mqtt_3_1_1_is_stored_at_once() {
+    // What mosquitto sends of that version without an acknowledgement.
+    const WINDOW: usize = 20;
+    let broker = Broker::start();
+    let isems = Isems::new()
+        .set("MQTT_SERVER", &broker.address())
+        .set("MQTT_PROTOCOL", "3.1.1")
+        .set("ISEMS_COMMIT_INTERVAL", "60s");
+    let _serving = subscribed(&isems, &broker);
+
+    broker.publish(&messages(0..WINDOW + 5));
+
+    // Long before the minute is over.
+    eventually("all of the window acknowledged", || {
+        (broker.acknowledgements() >= WINDOW).then_some(())
+    });
+    assert_eq!(isems.database().count(), WINDOW);
+}

@@ -22,6 +22,9 @@ mod usage;
 
 use std::time::{Duration, Instant};
 
+use isems_adapters::SystemClock;
+use isems_core::Clock as _;
+
 pub(crate) use self::{
     broker::{Broker, free_port, run_tool},
     database::Database,
@@ -41,6 +44,18 @@ pub(crate) use self::{
 /// How long anything may take that should happen soon. Generous: the machine
 /// that runs the tests may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// The present, in Unix seconds.
+pub(crate) fn now() -> i64 {
+    SystemClock.now().as_unix()
+}
+
+/// Waits until what comes is of another second than what came: what is of the
+/// same is known by its time alone.
+pub(crate) fn wait_for_another_second() {
+    let before = now();
+    eventually("another second", || (now() > before).then_some(()));
+}
 
 /// Waits until `condition` gives something; asks every few milliseconds.
 ///

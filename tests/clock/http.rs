@@ -98,7 +98,7 @@ async fn in_one_process(name: &str) {
     for step in &script.deliveries {
         perform(&script, step, &node, &mut station, &mut source).await;
     }
-    script.check(&station).await;
+    script.check(&station, script.repeated_beyond_known_beginnings()).await;
 }
 
 async fn killed_between_any_two_deliveries(name: &str) {
@@ -109,7 +109,7 @@ async fn killed_between_any_two_deliveries(name: &str) {
         let mut source = polling(&station, &node, Schedule::Once).await;
         perform(&script, step, &node, &mut station, &mut source).await;
     }
-    script.check(&station).await;
+    script.check(&station, script.repeated_beyond_known_beginnings()).await;
 }
 
 /// What was read and not stored when the process was killed is read again.
@@ -125,7 +125,7 @@ async fn killed_before_every_store(name: &str) {
         let mut source = polling(&station, &node, Schedule::Once).await;
         perform(&script, step, &node, &mut station, &mut source).await;
     }
-    script.check(&station).await;
+    script.check(&station, script.repeated_beyond_known_beginnings()).await;
 }
 
 /// Nothing is known of how far the log was read: every answer is judged whole.
@@ -139,7 +139,7 @@ async fn with_forgotten_positions(name: &str) {
         let mut source = HttpPolling::new(settings, &BTreeMap::new(), clock).unwrap();
         perform(&script, step, &node, &mut station, &mut source).await;
     }
-    script.check(&station).await;
+    script.check(&station, script.repeated()).await;
 }
 
 macro_rules! scripts {

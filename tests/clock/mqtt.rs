@@ -5,7 +5,7 @@ use isems_adapters::mqtt::{MqttSubscription, Protocol};
 use isems_core::{Delivery, NodeSource as _, Timestamp};
 
 use crate::{
-    script::{Script, Step},
+    script::{Script, Step, lines_in},
     station::Station,
 };
 use broker::Mosquitto;
@@ -82,26 +82,50 @@ async fn in_one_process(script: &str) {
         world.station.ingest(&deliveries).await;
         confirm(&mut subscription, &deliveries).await;
     }
-    script.check(&world.station).await;
+    script.check(&world.station, script.repeated()).await;
 }
 
-/// The collector is away whenever the node publishes.
+/// The collector is away whenever the node publishes, and begins anew before
+/// each message that it stores, also within what waited together.
 async fn begun_anew_for_every_delivery(script: &str) {
     let mut world = World::new(script).await;
     let script = Script::load(script);
     for burst in script.bursts() {
         world.publish(burst).await;
         world.station.set_clock(burst[0].arrival);
-        world.station.restart().await;
         let mut subscription = world.subscribe();
         let deliveries = world.take(&mut subscription, burst).await;
         for delivery in &deliveries {
+            world.station.restart().await;
             world.station.ingest(std::slice::from_ref(delivery)).await;
         }
         confirm(&mut subscription, &deliveries).await;
         subscription.close().await;
     }
-    script.check(&world.station).await;
+    script.check(&world.station, script.repeated()).await;
+}
+
+/// The process is killed after each message that it acknowledges: the rest of
+/// the burst comes again.
+async fn killed_between_any_two_deliveries(script: &str) {
+    let mut world = World::new(script).await;
+    let script = Script::load(script);
+    for burst in script.bursts() {
+        world.publish(burst).await;
+        world.station.set_clock(burst[0].arrival);
+        for (acknowledged, step) in burst.iter().enumerate() {
+            world.station.restart().await;
+            let mut subscription = world.subscribe();
+            let delivery = take(&mut subscription).await;
+            assert_eq!(delivery.payload, script.text(step).into_bytes());
+            assert!(acknowledged == 0 || delivery.redelivered);
+            world.station.ingest(std::slice::from_ref(&delivery)).await;
+            subscription.confirm(delivery.receipt).await.unwrap();
+            // Over when the broker has that acknowledgement.
+            subscription.close().await;
+        }
+    }
+    script.check(&world.station, script.repeated()).await;
 }
 
 /// What was stored and not acknowledged when the process was killed comes
@@ -133,7 +157,9 @@ async fn killed_before_every_acknowledgement(script: &str) {
         unacknowledged.extend(deliveries.into_iter().map(|delivery| delivery.payload));
         drop(subscription);
     }
-    script.check(&world.station).await;
+    let unacknowledged = script.bursts().last().unwrap();
+    let twice = lines_in(&script.deliveries) - lines_in(unacknowledged);
+    script.check(&world.station, script.repeated() + twice).await;
 }
 
 macro_rules! scripts {
@@ -147,6 +173,11 @@ macro_rules! scripts {
             #[tokio::test]
             async fn begun_anew_for_every_delivery() {
                 super::begun_anew_for_every_delivery($script).await;
+            }
+
+            #[tokio::test]
+            async fn killed_between_any_two_deliveries() {
+                super::killed_between_any_two_deliveries($script).await;
             }
 
             #[tokio::test]

@@ -6,7 +6,9 @@
 // PRELOAD_FAULT     while this file exists, the calls that it names fail; it
 //                   holds an errno and letters: w write, t truncate, s sync,
 //                   r read, o open for writing; h does not fail reads, they
-//                   hang for as long as the file says so
+//                   hang for as long as the file says so; m does not fail, but
+//                   moves the database to PRELOAD_DATABASE.moved once its log
+//                   was synced, and removes this file
 // PRELOAD_FOLDER    where the journal and the copies go
 // PRELOAD_PORT      the broker's port
 //
@@ -98,6 +100,15 @@ static int failing(const char *kind, char operation) {
 static void hang(const char *kind) {
     while (failing(kind, 'h'))
         usleep(10000);
+}
+
+// Moves the database away, once, as somebody does in the middle of a commit.
+static void move_if_asked(const char *kind) {
+    char away[4096];
+    if (!kind || strcmp(kind, "wal") != 0 || !failing(kind, 'm') || unlink(fault) != 0)
+        return;
+    snprintf(away, sizeof away, "%s.moved", database);
+    rename(database, away);
 }
 
 static void note(const char *format, ...) {
@@ -240,8 +251,10 @@ PREAD(pread64, off64_t)
         const char *kind = kind_of(fd);                                                            \
         FAIL_IF(kind, 's');                                                                        \
         int result = NEXT(name)(fd);                                                               \
-        if (result == 0)                                                                           \
+        if (result == 0) {                                                                         \
             note_sync(fd, kind);                                                                   \
+            move_if_asked(kind);                                                                   \
+        }                                                                                          \
         return result;                                                                             \
     }
 SYNC(fsync)

@@ -29,6 +29,7 @@ pub(crate) struct Fault {
 impl Fault {
     const EIO: i32 = 5;
     const ENOSPC: i32 = 28;
+    const EPERM: i32 = 1;
     const EROFS: i32 = 30;
 
     /// No space is left on the device.
@@ -37,6 +38,9 @@ impl Fault {
     pub(crate) const READ_ONLY: Self = Self { errno: Self::EROFS, calls: "wto" };
     /// The disk does not take what is to be synced.
     pub(crate) const NO_SYNC: Self = Self { errno: Self::EIO, calls: "s" };
+    /// Nothing fails; the database is moved to its name with `.moved` behind it
+    /// once the next commit is synced, before that is over. Ends by itself.
+    pub(crate) const MOVED_MEANWHILE: Self = Self { errno: Self::EPERM, calls: "m" };
     /// The disk is gone.
     pub(crate) const DEAD: Self = Self { errno: Self::EIO, calls: "wtrs" };
     /// The disk does not answer when it is read, and says nothing.

@@ -118,6 +118,17 @@ impl Broker {
         self.log().matches("Sending SUBACK to ").count()
     }
 
+    /// How many acknowledgements of messages it has had from subscribers.
+    pub(crate) fn acknowledgements(&self) -> usize {
+        self.log().matches("Received PUBACK from ").count()
+    }
+
+    /// How many messages it has sent again.
+    pub(crate) fn sent_again(&self) -> usize {
+        let log = self.log();
+        log.lines().filter(|line| line.contains("Sending PUBLISH") && line.contains("(d1,")).count()
+    }
+
     /// Waits until it has confirmed more subscriptions than `before`: what is
     /// published from then on is kept for the subscriber.
     pub(crate) fn wait_for_subscription(&self, before: usize) {
