@@ -7,9 +7,13 @@
 //! broker ◀──PUBACK── Link ◀── Inbox (knows what this connection still owes) ◀── confirm
 //! ```
 //!
-//! Two rules carry the whole adapter:
+//! Three rules carry the whole adapter:
 //! - A message is acknowledged only when its receipt is confirmed. The broker
 //!   keeps the session, so what was not acknowledged comes again.
+//! - What waits in the inbox waits there over any number of connections: a broker
+//!   that was killed has forgotten what came since it last saved. What comes
+//!   again and still waits is not taken twice, but acknowledged when the first
+//!   copy is confirmed.
 //! - A receipt belongs to one connection. When that is gone the receipt means
 //!   nothing, also if the broker has given its packet id to another message.
 //!

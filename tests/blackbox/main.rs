@@ -8,6 +8,8 @@ mod api_v1;
 mod broker;
 #[cfg(unix)]
 mod broker_away;
+#[cfg(unix)]
+mod broker_killed;
 mod cli;
 mod client_page;
 mod clocks;

@@ -162,6 +162,43 @@ async fn killed_before_every_acknowledgement(script: &str) {
     script.check(&world.station, script.repeated() + twice).await;
 }
 
+/// The broker restarts while nothing can be stored: what is held and what comes
+/// again, with a later arrival, is stored in one transaction.
+async fn held_while_the_broker_restarts(script: &str) {
+    const LATER: i64 = 90;
+    const SELDOM: usize = 20;
+    let mut world = World::new(script).await;
+    let script = Script::load(script);
+    let mut subscription = world.subscribe();
+    for (number, burst) in script.bursts().enumerate() {
+        world.station.set_clock(burst[0].arrival);
+        world.publish(burst).await;
+        let mut deliveries = world.take(&mut subscription, burst).await;
+        if burst.len() == 1 && number % SELDOM != 0 {
+            world.station.ingest(&deliveries).await;
+            confirm(&mut subscription, &deliveries).await;
+            continue;
+        }
+        world.broker.stop().await;
+        world.station.set_clock(burst[0].arrival + LATER);
+        world.broker.run().await;
+        let mut lines = 0;
+        for step in burst {
+            let again = take(&mut subscription).await;
+            assert_eq!(again.payload, script.text(step).into_bytes());
+            assert!(again.redelivered);
+            lines += script.text(step).lines().count() as u64;
+            deliveries.push(again);
+        }
+
+        let tally = world.station.ingest(&deliveries).await;
+
+        assert!(tally.duplicate >= lines, "{lines} lines came again: {tally:?}");
+        confirm(&mut subscription, &deliveries).await;
+    }
+    script.check(&world.station).await;
+}
+
 macro_rules! scripts {
     ($($name:ident: $script:literal,)*) => {$(
         mod $name {
@@ -183,6 +220,11 @@ macro_rules! scripts {
             #[tokio::test]
             async fn killed_before_every_acknowledgement() {
                 super::killed_before_every_acknowledgement($script).await;
+            }
+
+            #[tokio::test]
+            async fn held_while_the_broker_restarts() {
+                super::held_while_the_broker_restarts($script).await;
             }
         }
     )*};

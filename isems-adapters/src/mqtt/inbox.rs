@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::link::{Mark, Requests};
 
 /// Deliveries that can wait to be taken: twice what an MQTT 5 broker may have
-/// unacknowledged, because some can be left from an earlier session.
+/// unacknowledged, because some can be left from an earlier connection.
 const CAPACITY: usize = 1024;
 
 /// Payload that can wait to be taken, beyond one delivery: a thousand messages of
@@ -34,6 +34,8 @@ struct State {
     bytes: usize,
     trouble: Option<SourceError>,
     link: Option<Attached>,
+    /// The number of the present connection, or of the last one.
+    connection: u64,
     next_receipt: u64,
     closing: bool,
     over: bool,
@@ -42,8 +44,9 @@ struct State {
 
 struct Entry {
     delivery: Delivery,
-    /// The broker will not send it again.
-    only_copy: bool,
+    /// The connection on which it came last, if the broker may send it again on
+    /// a later one.
+    comes_again_after: Option<u64>,
 }
 
 struct Attached {
@@ -54,15 +57,50 @@ struct Attached {
 }
 
 impl State {
-    /// Puts a delivery at the end, with a receipt of its own.
-    fn push(&mut self, mut delivery: Delivery, mark: Option<Mark>, only_copy: bool) {
-        delivery.receipt = Receipt(self.next_receipt);
+    /// Puts a delivery at the end. `kept`: the broker may send it again.
+    fn push(&mut self, mut delivery: Delivery, mark: Option<Mark>, kept: bool) {
+        delivery.receipt = self.new_receipt(mark);
+        self.bytes += delivery.payload.len();
+        let comes_again_after = kept.then_some(self.connection);
+        self.queue.push_back(Entry { delivery, comes_again_after });
+    }
+
+    fn new_receipt(&mut self, mark: Option<Mark>) -> Receipt {
+        let receipt = Receipt(self.next_receipt);
         self.next_receipt += 1;
         if let (Some(link), Some(mark)) = (&mut self.link, mark) {
-            link.owed.insert(delivery.receipt, mark);
+            link.owed.insert(receipt, mark);
         }
-        self.bytes += delivery.payload.len();
-        self.queue.push_back(Entry { delivery, only_copy });
+        receipt
+    }
+
+    /// Whether a delivery that comes again still waits here since an earlier
+    /// connection. Then it is that which will be acknowledged: it has the
+    /// earlier arrival, keeps its place, and takes no more room. Each that
+    /// waits stands for one that comes again, as equal messages may be two.
+    fn is_waiting(&mut self, again: &Delivery, mark: Option<Mark>) -> bool {
+        let connection = self.connection;
+        let is_it = |entry: &Entry| {
+            let held = &entry.delivery;
+            entry.comes_again_after.is_some_and(|last| last < connection)
+                && held.topic == again.topic
+                && held.retained == again.retained
+                && held.payload == again.payload
+        };
+        if !again.redelivered {
+            return false;
+        }
+        let Some(place) = self.queue.iter().position(is_it) else { return false };
+        let receipt = self.new_receipt(mark);
+        let entry = &mut self.queue[place];
+        entry.comes_again_after = Some(connection);
+        entry.delivery.receipt = receipt;
+        true
+    }
+
+    /// Whatever the broker sends from now on is none of what waits here.
+    fn nothing_comes_again(&mut self) {
+        self.queue.iter_mut().for_each(|entry| entry.comes_again_after = None);
     }
 
     fn has_room_for(&self, delivery: &Delivery) -> bool {
@@ -83,19 +121,16 @@ impl Inbox {
 
     // The connection's side.
 
-    /// A connection stands. If the broker resumed our session it sends all
-    /// that is unacknowledged again: what was not taken yet makes room.
+    /// A connection stands. What was not taken yet waits on, also if the broker
+    /// resumed our session: one that was killed knows what it had last saved,
+    /// and not what it has accepted and handed over since.
     pub(super) fn attach(&self, requests: Arc<dyn Requests>, resumed: bool) {
         let mut state = self.lock();
-        if resumed {
-            state.queue.retain(|entry| entry.only_copy);
-            state.bytes = state.queue.iter().map(|entry| entry.delivery.payload.len()).sum();
-        } else {
-            state.queue.iter_mut().for_each(|entry| entry.only_copy = true);
+        state.connection += 1;
+        if !resumed {
+            state.nothing_comes_again();
         }
         state.link = Some(Attached { requests, owed: HashMap::new() });
-        drop(state);
-        self.room.notify_one();
     }
 
     /// The connection is gone, and with it the meaning of its receipts.
@@ -105,11 +140,11 @@ impl Inbox {
 
     /// The session is about to be dropped: what waits here comes never again.
     pub(super) fn keep_all(&self) {
-        let mut state = self.lock();
-        state.queue.iter_mut().for_each(|entry| entry.only_copy = true);
+        self.lock().nothing_comes_again();
     }
 
-    /// Hands over a delivery that came on the attached connection.
+    /// Hands over a delivery that came on the attached connection, unless it
+    /// comes again and its first copy still waits.
     ///
     /// If there is no room, one that the broker has kept is waited with. That
     /// happens if messages are large, or a broker of MQTT 3.1.1 has a very large
@@ -122,9 +157,12 @@ impl Inbox {
                 if state.closing {
                     return;
                 }
+                if state.is_waiting(&delivery, mark) {
+                    return;
+                }
                 if state.has_room_for(&delivery) {
                     state.dropping = false;
-                    state.push(delivery, mark, mark.is_none());
+                    state.push(delivery, mark, mark.is_some());
                     break;
                 }
                 if mark.is_none() {
@@ -145,9 +183,15 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
-    /// Hands over a delivery of a connection that is gone already.
-    pub(super) fn leave(&self, delivery: Delivery, only_copy: bool) {
-        self.lock().push(delivery, None, only_copy);
+    /// Hands over a delivery of a connection that is gone already; `kept`: the
+    /// broker may send it again. Without room it is left to that.
+    pub(super) fn leave(&self, delivery: Delivery, kept: bool) {
+        let mut state = self.lock();
+        if state.is_waiting(&delivery, None) || !state.has_room_for(&delivery) {
+            return;
+        }
+        state.push(delivery, None, kept);
+        drop(state);
         self.arrived.notify_one();
     }
 

@@ -5,21 +5,31 @@ mod diary;
 use std::{
     hash::{BuildHasher, RandomState},
     sync::Arc,
+    time::Duration,
 };
 
 use isems_core::{Clock, Delivery, Framing, Receipt, SourceError, SourceId, SourceKind};
 use rustls::ClientConfig;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use self::diary::{Advice, Diary};
 use super::{
-    MqttSettings,
+    BrokerAddress, MqttSettings,
     backoff::Backoff,
     ending::{Ending, EndingKind},
     inbox::Inbox,
     link::{self, Granted, Happening, Link, Message, Requests},
     topic::route,
 };
+
+/// So long a broker has to take a connection, if it is still there.
+const STILL_THERE: Duration = Duration::from_secs(2);
+/// So long it keeps one, if it goes on.
+const GOES_ON: Duration = Duration::from_millis(500);
 
 /// Everything that outlives a single connection.
 pub(super) struct Session {
@@ -71,7 +81,10 @@ impl Session {
             if self.inbox.is_closing() {
                 return;
             }
-            let lost = self.diary.lost(ending, Instant::now());
+            let now = Instant::now();
+            let goes_on =
+                self.diary.was_thrown_out(ending.kind, now) && goes_on(&self.settings.broker).await;
+            let lost = self.diary.lost(ending, goes_on, now);
             if let Some(trouble) = lost.trouble {
                 self.inbox.report(trouble);
             }
@@ -103,9 +116,9 @@ impl Session {
                 Err(ending) => {
                     self.inbox.detach();
                     for message in link.leftovers() {
-                        let only_copy = message.mark.is_none();
+                        let kept = message.mark.is_some();
                         if let Some(delivery) = self.delivery(message) {
-                            self.inbox.leave(delivery, only_copy);
+                            self.inbox.leave(delivery, kept);
                         }
                     }
                     return ending;
@@ -239,4 +252,15 @@ impl Session {
 async fn poll(link: &mut dyn Link) -> Result<Happening, Ending> {
     let limit = link.pulse().saturating_mul(2);
     timeout(limit, link.poll()).await.unwrap_or_else(|_| Err(Ending::no_answer()))
+}
+
+/// Whether a broker that closed our connection goes on without us: it takes
+/// another one, and waits for what that has to say. What is taken in the name of
+/// one that is being ended, or is gone behind a proxy, is closed at once.
+async fn goes_on(broker: &BrokerAddress) -> bool {
+    let attempt = TcpStream::connect((broker.host(), broker.port()));
+    match timeout(STILL_THERE, attempt).await {
+        Ok(Ok(mut connection)) => timeout(GOES_ON, connection.read_u8()).await.is_err(),
+        _ => false,
+    }
 }

@@ -115,7 +115,7 @@ impl Mosquitto {
         self.folder.path().join(name)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.file("log")).unwrap_or_default()
     }
 
@@ -138,6 +138,36 @@ impl Mosquitto {
             .await
             .expect("mosquitto ends on SIGTERM")
             .expect("its status is known");
+    }
+
+    /// Saves all sessions as they are now.
+    pub(crate) async fn save(&self) {
+        let file = self.file("mosquitto.db");
+        // Not there before the first time. It is written under another name.
+        fs::remove_file(&file).ok();
+        self.signal("USR1").await;
+        let deadline = Instant::now() + LIMIT;
+        while !file.exists() {
+            assert!(Instant::now() < deadline, "mosquitto does not save: {}", self.log());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until the log holds something so often.
+    pub(crate) async fn wait_for_log(&self, part: &str, count: usize) {
+        let deadline = Instant::now() + LIMIT;
+        while self.log().matches(part).count() < count {
+            assert!(Instant::now() < deadline, "not {count} times {part:?}: {}", self.log());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends the broker as a power cut does, and starts it again with what it
+    /// last saved.
+    pub(crate) async fn kill_and_run(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().await.expect("it can be killed");
+        self.run().await;
     }
 
     /// Publishes with quality of service 1 and waits until the broker has

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use isems_adapters::mqtt::Protocol;
-use isems_core::NodeSource;
+use isems_core::{Delivery, NodeSource};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     broker::Mosquitto,
     support::{
-        address, both_protocols, numbered, payloads, ready, settings, start, subscribed, take,
-        take_confirmed, until_marker,
+        address, both_protocols, deliveries_until_marker, numbered, payloads, ready, settings,
+        start, subscribed, take, take_confirmed, until_marker,
     },
 };
 
@@ -99,6 +99,60 @@ both_protocols! {
 
         let mut subscription = start(settings(&address(&broker), protocol));
         assert_eq!(take(&mut subscription).await.payload, b"0");
+    }
+}
+
+/// So many are on their way at once with either protocol.
+const ON_THEIR_WAY: usize = 18;
+
+/// What the broker still knows once it was killed.
+#[derive(Clone, Copy, PartialEq)]
+enum Known {
+    All,
+    Session,
+    Nothing,
+}
+
+/// Kills a broker that has handed over messages which nobody took yet, and
+/// starts it again. Gives what is delivered then.
+async fn delivered_after_a_kill(protocol: Protocol, known: Known) -> Vec<Delivery> {
+    const HANDED_OVER: &str = "Sending PUBLISH to ";
+    let mut broker = Mosquitto::start_with(|_| "allow_anonymous true\nlog_type all\n".into()).await;
+    let mut subscription = subscribed(&broker, protocol).await;
+    broker.save().await;
+    let before = broker.log().matches(HANDED_OVER).count();
+    broker.publish(numbered(ON_THEIR_WAY)).await;
+    broker.wait_for_log(HANDED_OVER, before + ON_THEIR_WAY).await;
+    match known {
+        Known::All => broker.save().await,
+        Known::Session => {}
+        Known::Nothing => std::fs::remove_file(broker.file("mosquitto.db")).expect("removed"),
+    }
+
+    broker.kill_and_run().await;
+
+    broker.wait_for_log("Sending SUBACK to ", 2).await;
+    let resumed = broker.log().contains("Sending CONNACK to isems-collector (1, 0)");
+    assert_eq!(resumed, known != Known::Nothing);
+    let delivered = deliveries_until_marker(&mut subscription, &broker).await;
+    let again = broker.log().matches(" (d1, q1").count();
+    assert_eq!(again, if known == Known::All { ON_THEIR_WAY } else { 0 });
+    // And all that the broker knew of was acknowledged.
+    subscription.close().await;
+    let mut subscription = start(settings(&address(&broker), protocol));
+    assert_eq!(until_marker(&mut subscription, &broker).await, [""; 0]);
+    delivered
+}
+
+both_protocols! {
+    async fn what_a_killed_broker_had_handed_over_is_delivered_all_the_same(protocol) {
+        let expected: Vec<String> = (0..ON_THEIR_WAY).map(|number| number.to_string()).collect();
+        for known in [Known::All, Known::Session, Known::Nothing] {
+            let mut delivered = delivered_after_a_kill(protocol, known).await;
+            // What was taken before it came again is delivered again, as such.
+            delivered.retain(|delivery| !delivery.redelivered);
+            assert_eq!(payloads(&delivered), expected);
+        }
     }
 }
 

@@ -126,6 +126,14 @@ pub(crate) async fn until_marker(
     subscription: &mut MqttSubscription,
     broker: &Mosquitto,
 ) -> Vec<String> {
+    payloads(&deliveries_until_marker(subscription, broker).await)
+}
+
+/// The same with all that belongs to them.
+pub(crate) async fn deliveries_until_marker(
+    subscription: &mut MqttSubscription,
+    broker: &Mosquitto,
+) -> Vec<Delivery> {
     const MARKER: &[u8] = b"marker";
     broker.publish([("/isems/marker/csvlog", MARKER)]).await;
     let mut before = Vec::new();
@@ -135,7 +143,7 @@ pub(crate) async fn until_marker(
         if delivery.payload == MARKER {
             return before;
         }
-        before.push(String::from_utf8_lossy(&delivery.payload).into_owned());
+        before.push(delivery);
     }
 }
 

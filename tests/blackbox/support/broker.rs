@@ -86,6 +86,22 @@ impl Broker {
         eventually("a broker that ends on SIGTERM", || child.try_wait().unwrap());
     }
 
+    /// Ends it as a power cut does: it knows what it last saved.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Lets it save its sessions as they are now.
+    pub(crate) fn save(&self) {
+        let file = self.file("mosquitto.db");
+        // Not there before the first time. It is written under another name.
+        let _ = fs::remove_file(&file);
+        self.signal("USR1");
+        eventually("a broker that saves", || file.exists().then_some(()));
+    }
+
     /// Sends a signal, by its name without `SIG`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.as_ref().unwrap().id();

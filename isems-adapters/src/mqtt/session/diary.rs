@@ -14,6 +14,9 @@ use crate::mqtt::{
 const REMINDER: Duration = Duration::from_mins(15);
 /// Two clients with one id throw each other out within the longest pause.
 const THROWN_OUT_WITHIN: Duration = Duration::from_mins(2);
+/// So often in a row is no chance: brokers are restarted, and so are those who
+/// stand between.
+const THROWN_OUT_TIMES: u32 = 3;
 /// Endings by a message that cannot be taken, before the session is given up.
 const PATIENCE: u32 = 3;
 
@@ -27,7 +30,8 @@ pub(super) struct Diary {
     episode: Option<Episode>,
     /// Links in a row that a message too large ended.
     undigestible: u32,
-    /// Links in a row that the broker closed soon and without a word.
+    /// Links in a row that the broker closed soon, without a word, and going on
+    /// itself.
     thrown_out: u32,
     told_of_rival: bool,
 }
@@ -94,8 +98,20 @@ impl Diary {
         self.episode = None;
     }
 
-    /// A link ended, or did not come about.
-    pub(super) fn lost(&mut self, ending: Ending, now: Instant) -> Lost {
+    /// Whether a link that ends `now` ends as if the broker had thrown us out:
+    /// soon and without a word. A broker that is stopped or killed does the same.
+    pub(super) fn was_thrown_out(&self, kind: EndingKind, now: Instant) -> bool {
+        kind == EndingKind::ClosedByPeer
+            && self.connected_at.is_some_and(|since| now - since < THROWN_OUT_WITHIN)
+    }
+
+    /// A link ended, or did not come about. `goes_on`: the broker does without
+    /// us, asked only if we were [thrown out](Self::was_thrown_out).
+    pub(super) fn lost(&mut self, ending: Ending, goes_on: bool, now: Instant) -> Lost {
+        // The library swallows the reason that some brokers give, and 3.1.1 has
+        // none; that each link is closed soon after it stood tells as much.
+        self.thrown_out =
+            if goes_on && self.was_thrown_out(ending.kind, now) { self.thrown_out + 1 } else { 0 };
         let held = self.connected_at.take().map(|since| now - since);
         self.look_for_rival(ending.kind, held);
         let advice = self.judge_undigestible(&ending, held.is_some());
@@ -103,18 +119,11 @@ impl Diary {
     }
 
     fn look_for_rival(&mut self, kind: EndingKind, held: Option<Duration>) {
-        let soon = held.is_some_and(|held| held < THROWN_OUT_WITHIN);
-        if !soon && held.is_some() {
+        if held.is_some_and(|held| held >= THROWN_OUT_WITHIN) {
             self.told_of_rival = false;
         }
-        // The library swallows the reason that some brokers give; that it
-        // closes each connection soon after accepting it tells as much.
-        self.thrown_out = match kind {
-            EndingKind::ClosedByPeer if soon => self.thrown_out + 1,
-            _ => 0,
-        };
         let certain = kind == EndingKind::TakenOver;
-        if (certain || self.thrown_out >= 2) && !self.told_of_rival {
+        if (certain || self.thrown_out >= THROWN_OUT_TIMES) && !self.told_of_rival {
             self.told_of_rival = true;
             let doubt = if certain { "" } else { "it seems that " };
             tracing::warn!(
@@ -200,12 +209,21 @@ mod tests {
         Ending::new(kind, "something")
     }
 
-    /// A link that stands for a second before it ends.
+    /// A link that stands for a second before it ends; the broker goes on.
     fn short_link(diary: &mut Diary, kind: EndingKind) -> Lost {
+        link(diary, kind, SECOND, true)
+    }
+
+    fn link(diary: &mut Diary, kind: EndingKind, held: Duration, goes_on: bool) -> Lost {
         let now = Instant::now();
         diary.connected(true, now);
         diary.subscribed();
-        diary.lost(ending(kind), now + SECOND)
+        diary.lost(ending(kind), goes_on, now + held)
+    }
+
+    /// No link comes about.
+    fn no_link(diary: &mut Diary, kind: EndingKind) -> Lost {
+        diary.lost(ending(kind), false, Instant::now())
     }
 
     #[test]
@@ -213,7 +231,7 @@ mod tests {
         use EndingKind::{Refused, Unreachable};
         let mut diary = diary();
         let told: Vec<bool> = [Unreachable, Unreachable, Refused, Refused]
-            .map(|kind| diary.lost(ending(kind), Instant::now()).trouble.is_some())
+            .map(|kind| no_link(&mut diary, kind).trouble.is_some())
             .into();
         assert_eq!(told, [true, false, true, false]);
     }
@@ -221,16 +239,16 @@ mod tests {
     #[test]
     fn a_working_subscription_ends_the_episode() {
         let mut diary = diary();
-        diary.lost(ending(EndingKind::Lost), Instant::now());
+        no_link(&mut diary, EndingKind::Lost);
         assert!(short_link(&mut diary, EndingKind::Lost).trouble.is_some());
     }
 
     #[test]
     fn an_accepted_connection_without_subscription_does_not_end_the_episode() {
         let mut diary = diary();
-        diary.lost(ending(EndingKind::Refused), Instant::now());
+        no_link(&mut diary, EndingKind::Refused);
         diary.connected(true, Instant::now());
-        let lost = diary.lost(ending(EndingKind::Refused), Instant::now());
+        let lost = no_link(&mut diary, EndingKind::Refused);
         assert!(lost.trouble.is_none());
     }
 
@@ -247,7 +265,7 @@ mod tests {
             let mut advice = Advice::TryAgain;
             for kind in kinds {
                 advice = match kind {
-                    Unreachable => diary.lost(ending(*kind), Instant::now()).advice,
+                    Unreachable => no_link(&mut diary, *kind).advice,
                     _ => short_link(&mut diary, *kind).advice,
                 };
             }
@@ -256,23 +274,34 @@ mod tests {
     }
 
     #[test]
-    fn a_rival_is_told_of_once_and_only_after_being_thrown_out() {
+    fn a_rival_is_told_of_if_the_broker_says_so_or_throws_us_out_again_and_again() {
         use EndingKind::{ClosedByPeer, Lost, TakenOver, Unreachable};
         for (kinds, expected) in [
             (&[TakenOver][..], true),
-            (&[ClosedByPeer], false),
-            (&[ClosedByPeer, ClosedByPeer], true),
-            (&[ClosedByPeer, Lost, ClosedByPeer], false),
-            (&[ClosedByPeer, Unreachable, ClosedByPeer], false),
+            (&[ClosedByPeer, ClosedByPeer], false),
+            (&[ClosedByPeer, ClosedByPeer, ClosedByPeer], true),
+            (&[ClosedByPeer, ClosedByPeer, Lost, ClosedByPeer], false),
+            (&[ClosedByPeer, ClosedByPeer, Unreachable, ClosedByPeer], false),
         ] {
             let mut diary = diary();
             for kind in kinds {
                 match kind {
-                    Unreachable => diary.lost(ending(*kind), Instant::now()),
+                    Unreachable => no_link(&mut diary, *kind),
                     _ => short_link(&mut diary, *kind),
                 };
             }
             assert_eq!(diary.told_of_rival, expected, "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn a_broker_that_is_gone_itself_or_closes_late_has_no_rival_of_ours() {
+        for (held, goes_on) in [(SECOND, false), (THROWN_OUT_WITHIN, true)] {
+            let mut diary = diary();
+            for _ in 0..THROWN_OUT_TIMES * 2 {
+                link(&mut diary, EndingKind::ClosedByPeer, held, goes_on);
+            }
+            assert!(!diary.told_of_rival, "{held:?} {goes_on}");
         }
     }
 }
