@@ -121,11 +121,10 @@ describe('the overview', () => {
     assert.equal(all.length, 11);
     assert.notEqual(all.indexOf('Keller'), 10, 'others come after it');
     // And: so it stays whenever they are arranged anew.
-    for (const [wish, count] of [['Steg', '2 of 11 nodes'], ['', '11 nodes']]) {
-      await page.getByRole('searchbox').fill(wish);
-      await has(page.locator('.count'), new RegExp(`^${count}`));
+    for (const everything of [' ', '']) {
+      await page.getByRole('searchbox').fill(everything);
+      assert.deepEqual(await page.locator('.row .name').allTextContents(), all);
     }
-    assert.deepEqual(await page.locator('.row .name').allTextContents(), all);
   }));
 
   it('says so when nothing has been heard, or the collector fails', async () => {
