@@ -3,6 +3,7 @@
 
 mod abuse;
 mod app_files;
+mod broken_off;
 mod http;
 mod json;
 mod lifecycle;

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { close, open } from './support/browser.js';
 import { collector } from './support/collector.js';
 import { day, line, nodes } from './support/nodes.js';
+import { proxy } from './support/proxy.js';
 import { until } from './support/wait.js';
 
 const DAY = 86_400;
@@ -96,6 +97,80 @@ it('where events cannot be followed, the page asks', async (t) => {
   log.append(line('Dach', { age: -1, battery: 13.44 }));
   await has(row(page, 'Dach'), '13.44 V');
   assert.equal(await page.locator('#banner').isVisible(), false, 'the connection is not lost');
+  await done();
+});
+
+/** The page behind a proxy, with one node. */
+async function behindProxy(t, before) {
+  const net = await nodes(t);
+  const log = net.add(line('Dach', { age: 60 }));
+  const isems = await collector(t, { nodes: [log.address] });
+  await isems.knows(1);
+  const between = await proxy(isems.base);
+  t.after(() => between.stop());
+  const { page, done } = await open(between.base, '#/', { before });
+  await row(page, 'Dach').waitFor();
+  let age = 30;
+  return {
+    page,
+    between,
+    async stored(battery) {
+      // No two at the same second.
+      log.append(line('Dach', { age: age -= 1, battery }));
+      await until('it is stored', async () => (await isems.json('/api/v1/nodes/Dach')).values.batteryVoltage === battery);
+    },
+    done,
+  };
+}
+
+it('a tab that nobody looks at holds no connection, and misses nothing', async (t) => {
+  const turn = (hidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+  };
+  // Given: a tab that was opened in the background. It has its nodes.
+  const { page, between, stored, done } = await behindProxy(t, (page) => page.addInitScript(turn, true));
+  assert.equal(between.asked(), 0);
+
+  // When it is looked at
+  await page.evaluate(turn, false);
+  await until('it follows', () => between.following() === 1);
+
+  // When it is not, and something happens
+  await page.evaluate(turn, true);
+  await until('it follows no more', () => between.following() === 0);
+  await stored(13.66);
+
+  // Then: who looks again sees it, and what comes then.
+  await page.evaluate(turn, false);
+  await has(row(page, 'Dach'), '13.66 V');
+  await until('it follows again', () => between.following() === 1);
+  await stored(13.67);
+  await has(row(page, 'Dach'), '13.67 V');
+  await done();
+});
+
+it('a connection that died silently is noticed, and one that only has nothing to tell is kept', async (t) => {
+  const { page, between, stored, done } = await behindProxy(t, (page) => page.clock.install());
+  await until('it follows', () => between.following() === 1);
+
+  // Given: minutes without news, but with signs of life.
+  for (let seconds = 0; seconds < 120; seconds += 15) {
+    between.beat();
+    await page.evaluate(() => fetch('healthz'));
+    await page.clock.fastForward(15_000);
+  }
+  assert.equal(between.asked(), 1);
+
+  // When the connection dies without a word
+  between.silence();
+  await stored(13.77);
+  await page.clock.fastForward(50_000);
+
+  // Then: it is followed anew, and nothing is missed.
+  await has(row(page, 'Dach'), '13.77 V');
+  await until('events are asked for again', () => between.asked() === 2);
+  assert.equal(await page.locator('#banner').isVisible(), false);
   await done();
 });
 

@@ -117,7 +117,14 @@ describe('the overview', () => {
   }, async (page) => {
     await row(page, 'Steg').waitFor();
     await has(page.locator('.row.odd'), 'Keller');
-    assert.equal(await page.locator('.row').count(), 11);
+    const all = await page.locator('.row .name').allTextContents();
+    assert.equal(all.length, 11);
+    assert.notEqual(all.indexOf('Keller'), 10, 'others come after it');
+    // And: so it stays whenever they are arranged anew.
+    for (const everything of [' ', '']) {
+      await page.getByRole('searchbox').fill(everything);
+      assert.deepEqual(await page.locator('.row .name').allTextContents(), all);
+    }
   }));
 
   it('says so when nothing has been heard, or the collector fails', async () => {

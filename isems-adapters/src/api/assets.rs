@@ -36,15 +36,16 @@ pub(super) enum Place {
     Map,
     /// A tile of its map.
     Tile(Tile),
-    /// Links of the page are relative to its folder: it wants the slash.
-    WithoutSlash,
+    /// Links of the page are relative to its folder, which it knows by its name:
+    /// it has no other.
+    OtherName,
 }
 
 /// What there is at a request's path; `aside`: an app has `/`.
 pub(super) fn at(path: &str, aside: bool) -> Option<Place> {
     let below = if aside { path.strip_prefix(ASIDE)? } else { path };
-    if aside && below.is_empty() {
-        return Some(Place::WithoutSlash);
+    if aside && matches!(below, "" | "/index.html") {
+        return Some(Place::OtherName);
     }
     let path = below.strip_prefix('/')?;
     match path.strip_prefix("tiles/") {
@@ -70,7 +71,7 @@ pub(super) async fn answer(
             let tile = tile(at, tiles, turns, client).await;
             tile.unwrap_or_else(|problem| problem.response(headers))
         }
-        Place::WithoutSlash => {
+        Place::OtherName => {
             let mut response = Response::new(body::empty());
             *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
             set(&mut response, LOCATION, "/dashboard/");

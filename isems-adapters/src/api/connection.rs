@@ -8,7 +8,7 @@ use std::{
 
 use http_body_util::{BodyExt, Limited};
 use hyper::{
-    Request, Response,
+    Method, Request, Response, Version,
     body::{Body as _, Incoming},
     header::{CONNECTION, HeaderValue},
     server::conn::http1,
@@ -47,10 +47,10 @@ pub(super) async fn serve(
     let limits = service.limits();
     let client = Arc::new(Client::at(peer.ip()));
     let io = GuardedIo::new(stream, Arc::clone(&client), limits);
-    let unread = io.unread();
+    let (unread, open_ended) = (io.unread(), io.open_ended());
     let answer = |mut request: Request<Incoming>| {
         let busy = place.answering();
-        let (service, unread, client) = (&service, &unread, &client);
+        let (service, unread, open_ended, client) = (&service, &unread, &open_ended, &client);
         async move {
             let start = Instant::now();
             let rest = !discard_body(&mut request, service.limits()).await;
@@ -59,6 +59,13 @@ pub(super) async fn serve(
                 unread.store(true, Ordering::Relaxed);
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
+            }
+            if request.version() == Version::HTTP_10
+                && request.method() != Method::HEAD
+                && response.body().size_hint().exact().is_none()
+            {
+                // It has neither a length nor chunks: its end is that of the connection.
+                open_ended.store(true, Ordering::Relaxed);
             }
             tracing::debug!(
                 %peer,

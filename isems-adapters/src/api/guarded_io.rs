@@ -13,10 +13,27 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     time::{Instant, Sleep, sleep_until},
 };
 
 use super::{client::Client, settings::ApiLimits};
+
+/// A stream that may end in a way that no peer takes for its regular end.
+pub(super) trait Breakable {
+    /// From now on, unless it is taken back, the end of the stream (also that of
+    /// the process) is a reset.
+    fn break_at_the_end(&self, yes: bool);
+}
+
+impl Breakable for TcpStream {
+    fn break_at_the_end(&self, yes: bool) {
+        #[expect(deprecated, reason = "it is about waiting; this takes a waiting of none back")]
+        let set = if yes { self.set_zero_linger() } else { self.set_linger(None) };
+        // If it cannot be set, the connection is closed already.
+        let _ = set;
+    }
+}
 
 /// A stream whose peer must read: waiting for it uses up credit, bytes taken
 /// give some back, and without credit the connection ends.
@@ -24,6 +41,10 @@ use super::{client::Client, settings::ApiLimits};
 /// If a request was answered before its body was read ([`Self::unread`]), the
 /// rest is read and thrown away for a moment at the end: closing at once would
 /// reset the connection, and the answer would be lost on its way.
+///
+/// While an answer is written whose end is that of the connection
+/// ([`Self::open_ended`]), any end but [`AsyncWrite::poll_shutdown`] is a reset:
+/// what breaks off is not to look complete.
 pub(super) struct GuardedIo<T> {
     inner: T,
     client: Arc<Client>,
@@ -33,6 +54,8 @@ pub(super) struct GuardedIo<T> {
     blocked: Option<Blocked>,
     unread: Arc<AtomicBool>,
     lingering: Option<Linger>,
+    open_ended: Arc<AtomicBool>,
+    is_breakable: bool,
 }
 
 struct Blocked {
@@ -61,12 +84,19 @@ impl<T> GuardedIo<T> {
             blocked: None,
             unread: Arc::default(),
             lingering: None,
+            open_ended: Arc::default(),
+            is_breakable: false,
         }
     }
 
     /// To be set when a request's body was not read to its end.
     pub(super) fn unread(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.unread)
+    }
+
+    /// To be set before an answer begins that ends with the connection.
+    pub(super) fn open_ended(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.open_ended)
     }
 
     /// Keeps account of a write; turns waiting without credit into an error.
@@ -110,12 +140,24 @@ impl<T: AsyncRead + Unpin> AsyncRead for GuardedIo<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedIo<T> {
+impl<T: Breakable> GuardedIo<T> {
+    fn be_breakable(&mut self, yes: bool) {
+        if self.is_breakable != yes {
+            self.is_breakable = yes;
+            self.inner.break_at_the_end(yes);
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Breakable + Unpin> AsyncWrite for GuardedIo<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.open_ended.load(Ordering::Relaxed) {
+            self.be_breakable(true);
+        }
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.account(cx, written)
     }
@@ -125,6 +167,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.open_ended.load(Ordering::Relaxed) {
+            self.be_breakable(true);
+        }
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.account(cx, written)
     }
@@ -140,6 +185,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedIo<T> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.lingering.is_none() {
+            this.be_breakable(false);
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
             if !this.unread.load(Ordering::Relaxed) {
                 return Poll::Ready(Ok(()));
@@ -165,7 +211,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedIo<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    impl Breakable for DuplexStream {
+        fn break_at_the_end(&self, _: bool) {}
+    }
 
     fn limits() -> ApiLimits {
         ApiLimits {

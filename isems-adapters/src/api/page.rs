@@ -59,6 +59,7 @@ const FILES: &[(&str, &str, &[u8])] = &files![
     "js/sources.js": JS,
     "js/sparkline.js": JS,
     "js/store.js": JS,
+    "js/stream.js": JS,
     "js/texts.de.js": JS,
     "js/texts.en.js": JS,
     "vendor/uplot.LICENSE": TEXT,

@@ -5,8 +5,8 @@ use hyper::{
     body::{Body as _, Bytes},
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
-        HeaderName, HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+        ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
+        ETAG, HeaderName, HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
@@ -137,10 +137,32 @@ pub(super) fn share(response: &mut Response<Body>, method: &Method, origin: &Cor
     }
 }
 
+/// The whole answer, as it is sent, to a connection whose request nobody can
+/// read. That may be one for measurements: pages of other origins may read it.
+pub(super) fn refusal(origin: &CorsOrigin) -> Vec<u8> {
+    let text = "As many clients as possible are being answered. Try again in some seconds\n";
+    let mut response = with_type("text/plain; charset=utf-8", body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    share(&mut response, &Method::GET, origin);
+    Problem::Unavailable.annotate(&mut response);
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    set(&mut response, CONNECTION, "close");
+    let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
 /// The answer to `HEAD` is that to `GET` without its body, length included.
 pub(super) fn head(mut response: Response<Body>) -> Response<Body> {
     if let Some(length) = response.body().size_hint().exact()
-        && response.status() != StatusCode::NOT_MODIFIED
+        && !matches!(response.status(), StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT)
     {
         let length = HeaderValue::from(length);
         response.headers_mut().insert(CONTENT_LENGTH, length);

@@ -4,15 +4,15 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use isems_core::{ActivityRule, Clock, MeasurementReader};
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpSocket},
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    app_files::AppFiles, connection, connections::Connections, episode::Episode, service::Service,
-    settings::ApiSettings,
+    app_files::AppFiles, connection, connections::Connections, episode::Episode, respond,
+    service::Service, settings::ApiSettings,
 };
 
 /// Why the API cannot be served.
@@ -115,6 +115,7 @@ impl ApiServer {
         let Self { listener, local_addr, service } = self;
         let connections = Connections::new(service.limits());
         let draining = CancellationToken::new();
+        let refusal = respond::refusal(service.cors_origin());
         let (refusing, failing) = (Episode::default(), Episode::default());
         let mut tasks = JoinSet::new();
         tracing::debug!(address = %local_addr, "the API listens");
@@ -133,7 +134,8 @@ impl ApiServer {
                             if refusing.begins() {
                                 tracing::warn!(%peer, "the API refuses connections: as many as it may have are busy");
                             }
-                            refuse(&stream);
+                            // Said if that can be done without waiting.
+                            let _ = stream.try_write(&refusal);
                         }
                     }
                     Err(error) => {
@@ -187,11 +189,4 @@ fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "an API connection ended by a fault in the program");
     }
-}
-
-/// Says why, if that can be done without waiting.
-fn refuse(stream: &TcpStream) {
-    let answer = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
-        Content-Length: 0\r\nConnection: close\r\n\r\n";
-    let _ = stream.try_write(answer);
 }

@@ -14,7 +14,7 @@ use super::{
     client::Client,
     respond::{self, Problem},
     route::Route,
-    settings::{ApiLimits, ApiSettings},
+    settings::{ApiLimits, ApiSettings, CorsOrigin},
     sources_view,
     trouble::{Reading, Trouble},
     turns::{Kind, Phase, Turns},
@@ -57,6 +57,10 @@ impl Service {
 
     pub(super) fn limits(&self) -> &ApiLimits {
         &self.settings.limits
+    }
+
+    pub(super) fn cors_origin(&self) -> &CorsOrigin {
+        &self.settings.cors_origin
     }
 
     /// Ends the answers that have no end of their own.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hyper::header::HeaderValue;
 use jiff::tz::TimeZone;
+use url::Url;
 
 use super::map_tiles::MapTiles;
 
@@ -147,21 +148,24 @@ pub struct CorsOriginError(String);
 impl std::str::FromStr for CorsOrigin {
     type Err = CorsOriginError;
 
-    /// `*`, or one origin as browsers send it: `http://` or `https://`, host,
-    /// perhaps port.
+    /// `*`, or one origin: `http://` or `https://`, host, perhaps port. It
+    /// becomes what browsers send and compare it with: in lower case, without
+    /// the scheme's own port.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let host = text
-            .strip_prefix("https://")
-            .or_else(|| text.strip_prefix("http://"))
-            .unwrap_or_default();
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        match HeaderValue::from_str(text) {
-            Ok(value) if !host.is_empty() && host.bytes().all(plain) => Ok(Self::Only(value)),
-            _ => Err(CorsOriginError(text.to_owned())),
-        }
+        let plain = |c: char| c.is_alphanumeric() || "-._:[]".contains(c);
+        let origin = text
+            .split_once("://")
+            .filter(|(scheme, host)| {
+                ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+                    && !host.is_empty()
+                    && host.chars().all(plain)
+            })
+            .and_then(|_| Url::parse(text).ok())
+            .and_then(|url| HeaderValue::from_str(&url.origin().ascii_serialization()).ok());
+        origin.map(Self::Only).ok_or_else(|| CorsOriginError(text.to_owned()))
     }
 }
 
@@ -186,8 +190,23 @@ mod tests {
             let origin: CorsOrigin = good.parse().unwrap();
             assert_eq!(origin.header(), good);
         }
+        for (written, sent) in [
+            ("https://Map.Example", "https://map.example"),
+            ("HTTPS://map.example:443", "https://map.example"),
+            ("http://map.example:80", "http://map.example"),
+            ("http://map.example:443", "http://map.example:443"),
+            ("http://[FD00:0::1]:080", "http://[fd00::1]"),
+            ("https://käfer.example", "https://xn--kfer-loa.example"),
+        ] {
+            let origin: CorsOrigin = written.parse().unwrap();
+            assert_eq!(origin.header(), sent, "{written} as browsers send it");
+        }
         for bad in [
             "",
+            "https://map.example:99999",
+            "https://map.example?x",
+            "https:map.example",
+            "https://[map]",
             "map.example.org",
             "https://",
             "https://map.example.org/",

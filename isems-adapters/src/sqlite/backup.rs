@@ -1,5 +1,8 @@
 //! A copy of the database while it is in use.
 
+#[cfg(target_os = "linux")]
+mod leftovers;
+
 use std::{
     ffi::OsString,
     fs::File,
@@ -19,7 +22,8 @@ use super::{
 /// Writes a consistent copy of the database `from` to the new file `to`, also
 /// while other processes write to it: it holds what was stored when the copying
 /// began. `to` appears when the copy is complete and on disk; until then it has
-/// another name beside it, which is removed if anything fails.
+/// another name beside it, which is removed if anything fails. What is found
+/// there of copies that were killed (`.NAME.PROCESS.part`) is removed first.
 ///
 /// # Errors
 /// - [`RepoError::Foreign`] if `to` exists (it is left as it is), or if `from`
@@ -37,6 +41,11 @@ pub async fn backup(from: &Path, to: &Path) -> Result<(), RepoError> {
     }
     if to.symlink_metadata().is_ok() {
         return Err(exists_already(&to));
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(folder) = to.parent().map(Path::to_owned) {
+        // A panic in there would be told where it happens; the copy does not need it.
+        let _ = tokio::task::spawn_blocking(move || leftovers::remove(&folder)).await;
     }
     let part = Part::beside(&to);
     copy(&from, &part.0, &to).await?;
@@ -90,6 +99,7 @@ impl Part {
         let part = to.with_file_name(name);
         // A leftover of a killed process that had our number.
         let _ = std::fs::remove_file(&part);
+        let _ = std::fs::remove_file(journal_of(&part));
         Self(part)
     }
 
@@ -122,6 +132,13 @@ impl Drop for Part {
         // Not there if it was renamed.
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// What SQLite writes beside a file that it fills.
+fn journal_of(part: &Path) -> PathBuf {
+    let mut name = part.as_os_str().to_owned();
+    name.push("-journal");
+    name.into()
 }
 
 fn exists_already(to: &Path) -> RepoError {

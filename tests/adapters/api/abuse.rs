@@ -141,7 +141,9 @@ async fn idle_connections_go_oldest_first_for_new_ones_and_delay_nobody() {
 async fn when_everybody_is_busy_a_new_connection_is_refused_and_told_so() {
     let stub = one_node();
     stub.hold_up();
-    let api = start_limited(&stub, |limits| limits.connections = 1).await;
+    let mut settings = limited(|limits| limits.connections = 1);
+    settings.cors_origin = "https://map.example".parse().unwrap();
+    let api = start_with(&stub, settings).await;
     let mut busy = api.connect().await;
     let request = b"GET /measurements/latest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     busy.write_all(request).await.unwrap();
@@ -150,6 +152,18 @@ async fn when_everybody_is_busy_a_new_connection_is_refused_and_told_so() {
     let mut refused = api.connect().await;
     let refusal = Answer::parse(&read_all(&mut refused).await);
     assert_eq!((refusal.status, refusal.header("retry-after")), (503, "5"));
+    let why = "As many clients as possible are being answered. Try again in some seconds\n";
+    assert_eq!(refusal.text(), why);
+    for (name, value) in [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("content-length", &*why.len().to_string()),
+        ("access-control-allow-origin", "https://map.example"),
+        ("vary", "Origin"),
+        ("cache-control", "no-cache"),
+        ("connection", "close"),
+    ] {
+        assert_eq!(refusal.header(name), value, "a page of another origin can read why");
+    }
     stub.gate.add_permits(1);
     let answer = Answer::parse(&read_all(&mut busy).await);
     assert_eq!(answer.status, 200, "the busy one is not disturbed");

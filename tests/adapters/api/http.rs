@@ -27,6 +27,16 @@ async fn head_is_get_without_its_body() {
 }
 
 #[tokio::test]
+async fn an_answer_that_can_have_no_body_tells_no_length_of_one() {
+    let api = start(&Stub::of(Vec::new())).await;
+    for method in ["GET", "HEAD"] {
+        let missing = api.request(method, "/tiles/0/0/0.png", &[]).await;
+        assert_eq!(missing.status, 204, "{method}");
+        assert_eq!(missing.all("content-length"), [""; 0], "{method}");
+    }
+}
+
+#[tokio::test]
 async fn other_methods_are_answered_with_those_that_are_allowed() {
     let api = start(&Stub::of(vec![row(1, "a", 0)])).await;
     for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW"] {

@@ -22,8 +22,10 @@ async fn the_page_is_at_the_root_unless_an_app_is_there() {
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
     assert_eq!(beside.get("/").await.text(), APP);
     assert_eq!(beside.get("/dashboard/").await.body, page.body);
-    let moved = beside.get("/dashboard").await;
-    assert_eq!((moved.status, moved.header("location")), (308, "/dashboard/"));
+    for other_name in ["/dashboard", "/dashboard/index.html"] {
+        let moved = beside.get(other_name).await;
+        assert_eq!((moved.status, moved.header("location")), (308, "/dashboard/"), "{other_name}");
+    }
     assert_eq!(alone.get("/nothing").await.status, 404);
     let missing = beside.get("/dashboard/nothing.js").await;
     assert_eq!(missing.status, 404, "the app's page does not stand for it");

@@ -106,6 +106,59 @@ async fn a_copy_to_a_missing_folder_says_so_and_leaves_nothing() {
     assert_eq!(after, before);
 }
 
+/// The number of a process that has ended.
+fn number_of_a_dead_process() -> u32 {
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_backup_left_that_was_killed_goes_with_the_next_and_nothing_else_does() {
+    let place = Place::new();
+    place.open().await.close().await;
+    let copies = Place::new();
+    let (dead, alive) = (number_of_a_dead_process(), std::process::id());
+    let database: &[u8] = b"SQLite format 3\0 and more";
+    // The first page is written last.
+    let begun: &[u8] = &[0; 8192];
+    let leftovers: [(String, &[u8]); 4] = [
+        (format!(".monday.db.{dead}.part"), database),
+        (format!(".monday.db.{dead}.part-journal"), b"journal"),
+        (format!(".a.b.{dead}.part"), begun),
+        (format!(".tuesday.db.{dead}.part"), b""),
+    ];
+    let others: [(String, &[u8]); 9] = [
+        (format!(".other.db.{alive}.part"), database),
+        (format!(".film.{dead}.part"), b"not a database"),
+        (format!("monday.db.{dead}.part"), database),
+        (format!(".monday.db.{dead}.parts"), database),
+        (format!(".monday.db.{dead}"), database),
+        (format!(".monday.db.0{dead}.part"), database),
+        (".monday.db.part".to_owned(), database),
+        (format!("..{dead}.part"), database),
+        ("sunday.db".to_owned(), database),
+    ];
+    for (name, content) in leftovers.iter().chain(&others) {
+        std::fs::write(copies.file(name), content).unwrap();
+    }
+    std::os::unix::fs::symlink("sunday.db", copies.file(&format!(".link.{dead}.part"))).unwrap();
+    std::fs::create_dir(copies.file(&format!(".folder.{dead}.part"))).unwrap();
+
+    backup(&place.database(), &copies.file("wednesday.db")).await.unwrap();
+
+    let left = std::fs::read_dir(copies.file("")).unwrap();
+    let mut left: Vec<_> =
+        left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut expected: Vec<_> = others.map(|(name, _)| name).into();
+    expected.extend([format!(".link.{dead}.part"), format!(".folder.{dead}.part")]);
+    expected.push("wednesday.db".to_owned());
+    left.sort();
+    expected.sort();
+    assert_eq!(left, expected);
+}
+
 #[tokio::test]
 async fn there_is_no_copy_of_a_database_that_does_not_exist() {
     let place = Place::new();

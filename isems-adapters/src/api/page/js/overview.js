@@ -62,18 +62,17 @@ export function overview(main) {
   }
 
   function row(node) {
-    let entry = rows.get(node.id);
+    const old = rows.get(node.id);
+    let entry = old;
     try {
-      if (!entry || entry.odd) {
-        entry?.element.remove();
-        entry = makeRow(node);
-        rows.set(node.id, entry);
-      }
+      if (!entry || entry.odd) entry = makeRow(node);
       if (entry.node !== node) entry.update(node);
       entry.node = node;
     } catch {
-      entry?.element.remove();
-      entry = oddRow(node);
+      entry = old?.odd ? old : oddRow(node);
+    }
+    if (entry !== old) {
+      old?.element.remove();
       rows.set(node.id, entry);
     }
     return entry;
@@ -84,9 +83,11 @@ export function overview(main) {
     const nodes = [...store.nodes.values()].filter((node) => wish.all || node.active !== false);
     const found = nodes.filter(fits).sort(byUrgency);
     const focused = document.activeElement;
+    // All of them before the first is placed: a row that is made anew takes its
+    // element out of the list.
+    const elements = found.map((node) => row(node).element);
     let place = list.firstChild;
-    for (const node of found) {
-      const { element } = row(node);
+    for (const element of elements) {
       if (element === place) place = place.nextSibling;
       else list.insertBefore(element, place);
     }

@@ -1,10 +1,11 @@
 // What the collector knows, kept up to date.
 
 import { i18n } from './i18n.js';
+import { Stream } from './stream.js';
 
 const AT = location.pathname.endsWith('/dashboard/') ? '../api/v1/' : 'api/v1/';
 
-/** Looks at everything anew so often, in case a connection died unnoticed. */
+/** Looks at everything anew so often, also while nobody looks at the page. */
 const REFRESH = 10 * 60_000;
 /** While events cannot be followed, the list is fetched so often. */
 const POLL = 15_000;
@@ -54,8 +55,6 @@ class Store extends EventTarget {
   days = 30;
   /** Since when there is no connection, in milliseconds; `null` while there is. */
   lostSince = null;
-  /** When the collector was last known to be there. */
-  heardAt = 0;
 
   #stream = null;
   #loading = null;
@@ -110,10 +109,9 @@ class Store extends EventTarget {
   start() {
     this.#follow();
     setInterval(() => this.load(), REFRESH);
-    addEventListener('online', () => this.#again());
-    document.addEventListener('visibilitychange', () => {
-      if (!document.hidden && Date.now() - this.heardAt > 60_000) this.#again();
-    });
+    // Over another network, the old connection is dead.
+    addEventListener('online', () => this.#follow());
+    document.addEventListener('visibilitychange', () => this.#follow());
   }
 
   retry() {
@@ -123,15 +121,26 @@ class Store extends EventTarget {
   }
 
   #again() {
-    if (this.#stream?.readyState === EventSource.OPEN) this.load();
+    if (this.#stream?.isOpen) this.load();
     else this.#follow();
   }
 
+  /**
+   * Follows anew; while nobody looks, not at all. Browsers have six connections
+   * to a collector: hidden tabs would take them from the one that is seen.
+   */
   #follow() {
     this.#stream?.close();
-    const stream = new EventSource(address('events'));
-    this.#stream = stream;
+    this.#stream = null;
     clearTimeout(this.#opening);
+    if (document.hidden) {
+      clearInterval(this.#polling);
+      this.#polling = null;
+      if (this.phase === 'loading') this.load();
+      return;
+    }
+    const stream = new Stream(address('events'));
+    this.#stream = stream;
     this.#opening = setTimeout(() => this.load(), OPENING);
     stream.addEventListener('open', () => {
       clearInterval(this.#polling);
@@ -151,12 +160,9 @@ class Store extends EventTarget {
       this.#taken.set(id, null);
       if (this.nodes.delete(id)) this.#tell('nodes');
     }));
-    stream.addEventListener('error', () => {
-      if (stream.readyState !== EventSource.CLOSED) {
-        this.#lost();
-        return;
-      }
-      // For good, as after a 503: then by asking.
+    stream.addEventListener('lost', () => this.#lost());
+    stream.addEventListener('refused', () => {
+      // Then by asking.
       this.load();
       this.#polling ??= setInterval(() => this.#again(), POLL);
     });
@@ -175,7 +181,6 @@ class Store extends EventTarget {
   }
 
   #connected() {
-    this.heardAt = Date.now();
     clearTimeout(this.#lateWord);
     this.#lateWord = null;
     if (this.lostSince === null) return;
