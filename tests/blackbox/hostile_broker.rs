@@ -141,8 +141,8 @@ both_protocols! {
 fn the_names_that_somebody_invents_without_end_are_not_remembered() {
     const A_FEW: usize = 4_000;
     const MANY: usize = 24_000;
-    /// What they may cost beyond the few, in bytes: their names alone are more.
-    const MORE: u64 = 2 << 20;
+    /// What they may cost beyond the few, in bytes: remembered, they take 15 MB.
+    const MORE: u64 = 6 << 20;
     let broker = Broker::start();
     let isems = collector(&broker, "5").set("ISEMS_NEW_NODES_PER_HOUR", "1");
     let serving = subscribed(&isems, &broker);
