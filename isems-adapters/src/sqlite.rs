@@ -30,6 +30,7 @@ mod row;
 mod rows;
 mod sources;
 mod spreads;
+mod standby;
 mod store;
 mod writer;
 

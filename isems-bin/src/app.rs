@@ -1,6 +1,8 @@
 //! Ports meet adapters: the only place that names both in one breath.
 
+mod early_reader;
 mod open_files;
+mod opening;
 mod presence;
 mod pruning;
 mod serve;

@@ -19,7 +19,8 @@ use self::batch::Batch;
 pub(crate) use self::{
     batch::Window,
     log::{MinuteLog, Oddities, RoundLog, in_words},
-    patience::Patience,
+    patience::{Patience, pause},
+    trouble::{News, Trouble},
     writer::{NotStored, Writer},
 };
 

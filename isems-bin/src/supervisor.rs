@@ -86,6 +86,22 @@ impl Supervisor {
         self.names.insert(handle.id(), (name, stage));
     }
 
+    /// Waits for `work` unless a task ends before.
+    ///
+    /// # Errors
+    /// Why the task ended.
+    pub(crate) async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, SupervisorError> {
+        tokio::select! {
+            done = work => Ok(done),
+            Some((task, result)) = self.next_ended() => {
+                Err(result.err().unwrap_or(SupervisorError::EndedUnasked { task }))
+            }
+        }
+    }
+
     /// Waits until `shutdown` is asked for or a task ends, then ends all tasks
     /// in stages, by `SHUTDOWN_DEADLINE` at the latest.
     ///
@@ -199,6 +215,15 @@ mod tests {
         supervisor.spawn("mqtt", Stage::Intake, async { panic!("a bug") });
         let (_, result) = supervisor.run(CancellationToken::new()).await;
         assert_eq!(result.unwrap_err().to_string(), "the task \"mqtt\" panicked: a bug");
+    }
+
+    #[tokio::test]
+    async fn what_is_waited_for_meanwhile_ends_with_a_task_that_fails() {
+        let mut supervisor = Supervisor::default();
+        assert_eq!(supervisor.meanwhile(async { 1 }).await.unwrap(), 1);
+        supervisor.spawn("api", Stage::Api, async { Err("no more".into()) });
+        let result = supervisor.meanwhile(std::future::pending::<()>()).await;
+        assert_eq!(result.unwrap_err().to_string(), "the task \"api\" failed: no more");
     }
 
     #[tokio::test]

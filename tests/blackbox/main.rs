@@ -39,4 +39,6 @@ mod sentry;
 mod serve;
 mod static_files;
 mod support;
+#[cfg(target_os = "linux")]
+mod trouble_at_start;
 mod update_data;

@@ -100,6 +100,16 @@ pub(super) fn writer_pool(
 /// They are opened together and stay open: one that is opened later could meet
 /// another file.
 pub(super) async fn reader_pool(path: &Path) -> SqlitePool {
+    reader_pool_with(reading(path)).await
+}
+
+/// The same for a file that nobody changes meanwhile: without locks and without
+/// files beside it. What a write-ahead log holds is not seen.
+pub(super) async fn unlocked_reader_pool(path: &Path) -> SqlitePool {
+    reader_pool_with(reading(path).immutable(true)).await
+}
+
+async fn reader_pool_with(options: SqliteConnectOptions) -> SqlitePool {
     let pool = pool_options(READERS)
         .min_connections(READERS)
         .after_connect(|connection, _| {
@@ -109,7 +119,7 @@ pub(super) async fn reader_pool(path: &Path) -> SqlitePool {
             })
         })
         .before_acquire(|connection, _| Box::pin(async move { Ok(is_idle(connection).await) }))
-        .connect_lazy_with(reading(path).pragma("query_only", "ON"));
+        .connect_lazy_with(options.pragma("query_only", "ON"));
     let mut opened = Vec::new();
     for _ in 0..READERS {
         match pool.acquire().await {

@@ -138,14 +138,15 @@ fn from_code(code: Option<i32>, error: sqlx::Error, path: &Path) -> RepoError {
         Some(code::CANTOPEN) => unavailable(
             format!(
                 "{file} cannot be opened; check the rights of the file and its folder, where \
-                 files ending in -wal and -shm must be writable too"
+                 files ending in -wal and -shm must be writable too, and whether the file system \
+                 is mounted read-only"
             ),
             error,
         ),
         Some(code::IOERR) => unavailable(
             format!(
-                "the file system refuses to read or write {file} ({}); look for a failing disk or \
-                 a file system that became read-only: `dmesg`, `mount`",
+                "the file system refuses to read or write {file} ({}); look for a full or failing \
+                 disk, or a file system that became read-only: `df`, `dmesg`, `mount`",
                 io_error(code)
             ),
             error,

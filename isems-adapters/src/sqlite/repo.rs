@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use super::{
     connect,
     files::{self, Files},
-    inspect, nodes, prune,
+    inspect, nodes,
+    place::Displaced,
+    prune,
     reader::SqliteReader,
     rollups, sources, store,
 };
@@ -59,15 +61,27 @@ impl SqliteRepo {
     ///   [`RepoError::Full`] if the folder is missing, or the file cannot be
     ///   read or written.
     pub async fn open(path: &Path) -> Result<Self, RepoError> {
-        // Absolute, as SQLite would take a relative `file:…` for a URI.
-        let path = std::path::absolute(path).map_err(|error| RepoError::Unavailable {
-            what: format!("the path {:?} cannot be resolved", path.display().to_string()),
-            cause: Some(error.into()),
-        })?;
-        let path: Arc<Path> = path.into();
+        let path = absolute(path)?;
         inspect::inspect(&path).await?;
-        connect::prepare(&path).await?;
-        let files = Arc::new(Files::open(&path).await?);
+        Self::open_inspected(&path).await
+    }
+
+    /// Opens the file that `reader`, which is
+    /// [of its own](SqliteReader::open), reads meanwhile.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_beside(reader: &SqliteReader) -> Result<Self, RepoError> {
+        if matches!(reader.place.displaced(), Some(Displaced::Gone | Displaced::Replaced)) {
+            return Self::open(&reader.path).await;
+        }
+        inspect::inspect_database(&reader.path).await?;
+        Self::open_inspected(&reader.path).await
+    }
+
+    async fn open_inspected(path: &Arc<Path>) -> Result<Self, RepoError> {
+        connect::prepare(path).await?;
+        let files = Arc::new(Files::open(path).await?);
         Ok(Self {
             reader: files.reader(),
             follower: tokio::spawn(files::follow_readers(Arc::downgrade(&files), files.bell())),
@@ -106,6 +120,14 @@ impl SqliteRepo {
         }
         writer.pool.close().await;
     }
+}
+
+/// An absolute path, as SQLite would take a relative `file:…` for a URI.
+pub(super) fn absolute(path: &Path) -> Result<Arc<Path>, RepoError> {
+    std::path::absolute(path).map(Into::into).map_err(|error| RepoError::Unavailable {
+        what: format!("the path {:?} cannot be resolved", path.display().to_string()),
+        cause: Some(error.into()),
+    })
 }
 
 impl Drop for SqliteRepo {

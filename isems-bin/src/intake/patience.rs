@@ -20,7 +20,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The pauses between tries: 250 ms, then twice as long each time up to 15 s,
 /// but short ones once the process is to end.
-pub(super) fn pause(failures: u32, stopping: bool) -> Duration {
+pub(crate) fn pause(failures: u32, stopping: bool) -> Duration {
     if stopping {
         return LAST_PAUSE;
     }
