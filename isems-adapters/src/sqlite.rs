@@ -36,5 +36,6 @@ mod writer;
 
 pub use backup::backup;
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
+pub use fault::is_locked;
 pub use reader::SqliteReader;
 pub use repo::SqliteRepo;

@@ -27,6 +27,7 @@ mod hostile_broker;
 #[cfg(target_os = "linux")]
 mod hostile_nodes;
 mod import_legacy;
+mod locked;
 mod log_lines;
 mod map_tiles;
 mod node_counts;

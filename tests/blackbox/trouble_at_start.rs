@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
-
 use crate::{
     faults::{Fault, Preload},
-    support::{Broker, Isems, Message, Running, SentrySink, eventually, get, of_a_fleet, told_by},
+    support::{
+        Broker, Isems, Lock, Message, Running, SentrySink, eventually, get, of_a_fleet, told_by,
+    },
 };
 
 const TROUBLE: &str = "cannot open the database";
@@ -114,14 +114,8 @@ fn a_file_system_that_is_read_only_is_waited_for() {
 #[test]
 fn a_lock_that_another_process_holds_is_waited_for() {
     let bench = Bench::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = SqliteConnectOptions::new().filename(bench.isems.database().path());
-    let mut other = runtime.block_on(options.connect()).unwrap();
-    let lock = runtime.block_on(other.begin_with("BEGIN EXCLUSIVE")).unwrap();
-
-    bench.waits_out("held by another process", 0, |_| {
-        runtime.block_on(lock.rollback()).unwrap();
-    });
+    let lock = Lock::on(bench.isems.database());
+    bench.waits_out("held by another process", 0, |_| drop(lock));
 }
 
 #[test]

@@ -71,6 +71,14 @@ pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     error.code()?.parse().ok()
 }
 
+/// Whether the database could not be used because another process holds it, and
+/// that may pass by itself soon.
+#[must_use]
+pub fn is_locked(error: &RepoError) -> bool {
+    let RepoError::Unavailable { cause: Some(cause), .. } = error else { return false };
+    cause.downcast_ref::<sqlx::Error>().is_some_and(is_busy)
+}
+
 /// Whether somebody else holds a lock.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     sqlite_code(error).is_some_and(|code| matches!(code & 0xFF, code::BUSY | code::LOCKED))

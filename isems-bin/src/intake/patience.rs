@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) enum Patience {
     /// Until it works or the process is asked to end.
     Endless,
-    /// At most so long after the first failure.
+    /// At most so long after the first try began; that may take its time, too.
     AtMost(Duration),
 }
 

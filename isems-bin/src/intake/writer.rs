@@ -55,7 +55,7 @@ impl Writer {
         stop: &CancellationToken,
     ) -> Result<Vec<DeliveryReport>, NotStored> {
         let mut failures: u32 = 0;
-        let mut first_failure = None;
+        let begun = Instant::now();
         let mut stopping_since = None;
         loop {
             let mut collector = self.collector.lock().await;
@@ -74,12 +74,11 @@ impl Writer {
             self.tell(&cause, deliveries.len(), failures == 0);
             failures = failures.saturating_add(1);
             let now = Instant::now();
-            let failing_for = now - *first_failure.get_or_insert(now);
             if stop.is_cancelled() {
                 stopping_since.get_or_insert(now);
             }
             let last_tries_over = stopping_since.is_some_and(|since| now - since >= LAST_TRIES);
-            if last_tries_over || is_exhausted(patience, failing_for) {
+            if last_tries_over || is_exhausted(patience, now - begun) {
                 self.trouble.gives_up();
                 return Err(NotStored { deliveries: deliveries.len(), cause });
             }
