@@ -107,7 +107,7 @@ impl<S: NodeSource> Intake<S> {
                     }
                     Ok(None) => true,
                     Err(error) => {
-                        self.note(&error).await;
+                        self.note(&error, stop).await;
                         if error.is_final() {
                             self.commit(batch.take(), stop).await?;
                             return Err(error.into());
@@ -151,9 +151,9 @@ impl<S: NodeSource> Intake<S> {
         Ok(())
     }
 
-    async fn note(&mut self, error: &SourceError) {
+    async fn note(&mut self, error: &SourceError, stop: &CancellationToken) {
         self.observer.failed(error);
-        self.writer.note_failure(error, self.kind).await;
+        self.writer.note_failure(error, self.kind, stop).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The repository: one connection that writes, a few that only read.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use isems_core::{
@@ -8,7 +8,8 @@ use isems_core::{
     PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary,
     StoreReport, StoredMeasurement, Timestamp,
 };
-use tokio::task::JoinHandle;
+use sqlx::SqlitePool;
+use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     connect,
@@ -109,8 +110,7 @@ impl SqliteRepo {
         self.reader.pool().await.close().await;
         self.follower.abort();
         let writer = self.files.writer().await;
-        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&writer.pool).await;
-        if let Err(error) = checkpoint {
+        if let Err(error) = checkpoint(&writer.pool).await {
             tracing::warn!(
                 file = %self.path().display(),
                 %error,
@@ -118,8 +118,20 @@ impl SqliteRepo {
                  is lost"
             );
         }
-        writer.pool.close().await;
+        // One that still waits for a lock is left to itself.
+        let _ = timeout(A_MOMENT, writer.pool.close()).await;
     }
+}
+
+/// How long the end waits for what others hold.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// Moves the write-ahead log into the file, unless another process holds that.
+async fn checkpoint(writer: &SqlitePool) -> Result<(), sqlx::Error> {
+    let connection = timeout(A_MOMENT, writer.acquire()).await;
+    let mut connection = connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+    sqlx::query("PRAGMA busy_timeout = 1000").execute(&mut *connection).await?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await.map(drop)
 }
 
 /// An absolute path, as SQLite would take a relative `file:…` for a URI.

@@ -15,9 +15,9 @@ use super::{
 use crate::{
     config::{Settings, duration},
     failure::Failure,
-    intake::{MinuteLog, RoundLog},
+    intake::{IntakeError, MinuteLog, RoundLog},
     output::counted,
-    supervisor::{Stage, Supervisor},
+    supervisor::{Stage, Supervisor, TaskResult},
 };
 
 /// Which parts of the collector run.
@@ -128,7 +128,7 @@ async fn start(
         let stop = supervisor.token(Stage::Intake);
         supervisor.spawn("polling", Stage::Intake, async move {
             let (_source, result) = intake.run(stop).await;
-            Ok(result?)
+            at_the_end(result)
         });
         let every = duration::show(settings.polling.interval);
         let counted = counted(nodes as u64, "node");
@@ -141,7 +141,7 @@ async fn start(
         supervisor.spawn("mqtt", Stage::Intake, async move {
             let (source, result) = intake.run(stop).await;
             source.close().await;
-            Ok(result?)
+            at_the_end(result)
         });
         let topics: Vec<String> = broker.topics.iter().map(ToString::to_string).collect();
         let topics = topics.join(", ");
@@ -154,6 +154,18 @@ async fn start(
         );
     }
     Ok(())
+}
+
+/// That something could not be stored when the process was asked to end is no
+/// failure: it was told when it began, and the nodes or the broker have it still.
+fn at_the_end(result: Result<(), IntakeError>) -> TaskResult {
+    match result {
+        Err(IntakeError::NotStored(error)) => {
+            warn!(%error, "{error}");
+            Ok(())
+        }
+        result => Ok(result?),
+    }
 }
 
 async fn start_api(

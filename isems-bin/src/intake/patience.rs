@@ -11,7 +11,8 @@ pub(crate) enum Patience {
     AtMost(Duration),
 }
 
-/// What is left for storing when the process is asked to end.
+/// What is left for storing when the process is asked to end, a try that is
+/// under way included.
 pub(super) const LAST_TRIES: Duration = Duration::from_secs(3);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
