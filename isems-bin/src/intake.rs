@@ -3,7 +3,9 @@
 
 mod batch;
 mod by_node;
+mod failing;
 mod log;
+mod oddities;
 mod patience;
 mod trouble;
 mod writer;
@@ -18,7 +20,8 @@ use tracing::debug;
 use self::batch::Batch;
 pub(crate) use self::{
     batch::Window,
-    log::{MinuteLog, Oddities, RoundLog, in_words},
+    log::{MinuteLog, RoundLog, in_words},
+    oddities::Oddities,
     patience::{Patience, pause},
     trouble::{News, Trouble},
     writer::{NotStored, Writer},
