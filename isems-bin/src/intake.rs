@@ -21,7 +21,7 @@ use self::batch::Batch;
 pub(crate) use self::{
     batch::Window,
     log::{MinuteLog, RoundLog, in_words},
-    oddities::Oddities,
+    oddities::{Oddities, OwnClock},
     patience::{Patience, pause},
     trouble::{News, Trouble},
     writer::{NotStored, Writer},

@@ -5,7 +5,10 @@ use isems_adapters::SystemClock;
 use isems_core::{Clock as _, time::DAY};
 use serde_json::Value;
 
-use crate::support::{Isems, Node, Running, SOON, eventually, get};
+use crate::{
+    serve::{collector, subscribed},
+    support::{Broker, Isems, Node, Running, SOON, eventually, get, of_a_fleet},
+};
 
 const YEAR: i64 = 365 * DAY;
 
@@ -133,6 +136,33 @@ fn when_most_nodes_contradict_our_clock_nothing_is_corrected_by_it() {
     let rows = answered(&serving, "/measurements/latest");
     // The first to be read stood alone against our clock.
     assert!(texts(&rows, "clock").contains(&"node"), "{rows:?}");
+}
+
+#[test]
+fn a_doubt_of_our_clock_is_told_once_for_all_intakes_and_so_is_its_end() {
+    const OVER: &str = "the clock of this machine is not doubted any more";
+    // Given nodes that contradict our clock, and one that publishes meanwhile
+    let theirs = now() + DAY;
+    let nodes = ["A", "B"].map(|name| node(&lines(name, theirs - 5), Some(theirs)));
+    let broker = Broker::start();
+    let isems = collector(&broker, "5").nodes(&nodes).set("ISEMS_POLL_INTERVAL", "1s");
+    let serving = subscribed(&isems, &broker);
+    serving.wait_for_log("the clock of this machine is doubted");
+    broker.publish(&(0..5).map(of_a_fleet).collect::<Vec<_>>());
+    isems.database().wait_for_rows(6 + 5);
+
+    // When they show the right time
+    for (name, node) in ["A", "B"].iter().zip(&nodes) {
+        serve(node, &lines(name, now()), Some(now()));
+    }
+
+    // Then both are told once
+    serving.wait_for_log(OVER);
+    broker.publish(&(5..10).map(of_a_fleet).collect::<Vec<_>>());
+    isems.database().wait_for_rows(6 + 6 + 10);
+    let told = serving.stop().expect(0).stderr;
+    assert_eq!(told.matches("the clock of this machine is doubted").count(), 1, "{told}");
+    assert_eq!(told.matches(OVER).count(), 1, "{told}");
 }
 
 #[test]

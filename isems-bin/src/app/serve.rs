@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{Settings, duration},
     failure::Failure,
-    intake::{IntakeError, MinuteLog, RoundLog},
+    intake::{IntakeError, MinuteLog, OwnClock, RoundLog},
     output::counted,
     supervisor::{Stage, Supervisor, TaskResult},
 };
@@ -120,10 +120,11 @@ async fn start(
         let pruning = Pruning::new(repo, settings.retention, clock(), writer).await?;
         start_pruning(pruning, settings, supervisor);
     }
+    let own_clock = OwnClock::default();
     let nodes = settings.polling.nodes.len();
     if parts.polling && nodes > 0 {
         let source = polling(settings, Schedule::Every, repo).await?;
-        let observer = Box::new(RoundLog::new(nodes));
+        let observer = Box::new(RoundLog::new(nodes, own_clock.clone()));
         let intake = polling_intake(settings, source, Arc::clone(&writer), observer);
         let stop = supervisor.token(Stage::Intake);
         supervisor.spawn("polling", Stage::Intake, async move {
@@ -135,7 +136,7 @@ async fn start(
         info!(nodes, every, "polling {counted} every {every}");
     }
     if let Some(broker) = settings.broker.as_ref().filter(|_| parts.mqtt) {
-        let observer = Box::new(MinuteLog::default());
+        let observer = Box::new(MinuteLog::new(own_clock));
         let intake = mqtt_intake(settings, subscription(broker)?, writer, observer);
         let stop = supervisor.token(Stage::Intake);
         supervisor.spawn("mqtt", Stage::Intake, async move {

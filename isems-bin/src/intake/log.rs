@@ -10,7 +10,7 @@ use super::{
     Observer,
     by_node::{self, ByNode},
     failing::Failing,
-    oddities::Oddities,
+    oddities::{Oddities, OwnClock},
 };
 use crate::{config::duration, output::counted};
 
@@ -34,12 +34,12 @@ struct Sum {
 
 impl RoundLog {
     /// For rounds of so many nodes, each of which answers or fails once.
-    pub(crate) fn new(per_round: usize) -> Self {
+    pub(crate) fn new(per_round: usize, own_clock: OwnClock) -> Self {
         Self {
             per_round,
             round: Sum::default(),
             failing: Failing::default(),
-            oddities: Oddities::default(),
+            oddities: Oddities::sharing(own_clock),
         }
     }
 
@@ -127,6 +127,11 @@ pub(crate) struct MinuteLog {
 
 impl MinuteLog {
     const MINUTE: Duration = Duration::from_mins(1);
+
+    /// Tells of our own clock what others that share it did not.
+    pub(crate) fn new(own_clock: OwnClock) -> Self {
+        Self { oddities: Oddities::sharing(own_clock), ..Self::default() }
+    }
 
     /// Tells of what came since the last line, if anything did.
     fn tell(&mut self) {

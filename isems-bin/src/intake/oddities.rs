@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,12 +13,24 @@ use isems_core::{DeliveryReport, Note, SourceId, wire::RejectReason};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+/// Whether our own clock is doubted, which is one matter for all intakes. Clones
+/// are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnClock(Arc<AtomicBool>);
+
+impl OwnClock {
+    /// From now on it is or not; whether it was.
+    fn is_doubted(&self, now: bool) -> bool {
+        self.0.swap(now, Ordering::Relaxed)
+    }
+}
+
 /// Writes a line for each line of a node that could not be used, as long as
 /// they are few, and one for each odd thing that is new.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Oddities {
     said: BTreeSet<String>,
-    clock_doubted: bool,
+    own_clock: OwnClock,
     /// Since when things of a kind are told of a source, and how many were.
     told: BTreeMap<(SourceId, Kind), (Instant, usize)>,
 }
@@ -30,6 +45,11 @@ enum Kind {
 }
 
 impl Oddities {
+    /// Tells of our own clock only what was not told by others that share it.
+    pub(super) fn sharing(own_clock: OwnClock) -> Self {
+        Self { own_clock, ..Self::default() }
+    }
+
     /// So many are remembered; nodes can be invented by whoever may publish.
     const REMEMBERED: usize = 1_000;
 
@@ -81,8 +101,8 @@ impl Oddities {
                 _ => warn!(%source, "{source}: {note}"),
             }
         }
-        if !report.notes.iter().any(is_clock_doubt) {
-            self.clock_doubted = false;
+        if !report.notes.iter().any(is_clock_doubt) && self.own_clock.is_doubted(false) {
+            info!("the clock of this machine is not doubted any more");
         }
     }
 
@@ -108,7 +128,7 @@ impl Oddities {
     fn is_news(&mut self, note: &Note) -> bool {
         if is_clock_doubt(note) {
             // The figures in it change all the time.
-            return !mem::replace(&mut self.clock_doubted, true);
+            return !self.own_clock.is_doubted(true);
         }
         if self.said.len() >= Self::REMEMBERED {
             self.said.clear();
