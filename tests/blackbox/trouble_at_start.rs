@@ -192,3 +192,18 @@ fn what_is_refused_is_not_started_again() {
     isems.run(&["serve"]).expect(65);
     isems.set("MQTT_SERVER", "127.0.0.1:1").run(&["subscribe"]).expect(65);
 }
+
+#[test]
+fn an_empty_file_where_measurements_should_be_is_warned_of() {
+    const EMPTY: &str = "isems.db was there but empty";
+    let isems = Isems::new();
+    // As a salvage that failed leaves it.
+    fs::write(isems.database().path(), "").unwrap();
+    let first = isems.serve().stop().expect(0).stderr;
+    assert!(first.contains(EMPTY) && first.contains(" WARN "), "{first}");
+
+    let later = isems.serve().stop().expect(0).stderr;
+    assert!(!later.contains(EMPTY), "{later}");
+    let fresh = Isems::new().serve().stop().expect(0).stderr;
+    assert!(!fresh.contains(EMPTY), "{fresh}");
+}

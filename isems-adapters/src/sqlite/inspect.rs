@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The number in the header of our databases, `ISEM` (see the first migration).
-const APPLICATION_ID: i64 = 1_230_193_997;
+pub(super) const APPLICATION_ID: i64 = 1_230_193_997;
 
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

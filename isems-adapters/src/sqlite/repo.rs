@@ -14,7 +14,8 @@ use tokio::{task::JoinHandle, time::timeout};
 use super::{
     connect,
     files::{self, Files},
-    inspect, nodes,
+    inspect::{self, Found},
+    nodes,
     place::Displaced,
     prune,
     reader::SqliteReader,
@@ -63,7 +64,15 @@ impl SqliteRepo {
     ///   read or written.
     pub async fn open(path: &Path) -> Result<Self, RepoError> {
         let path = absolute(path)?;
-        inspect::inspect(&path).await?;
+        if inspect::inspect(&path).await? == Found::Empty {
+            let file = path.display();
+            tracing::warn!(
+                %file,
+                "{file} was there but empty: a new database begins in it; if it should hold \
+                 measurements (was it to be salvaged or restored?), stop the collector and put \
+                 the right file in its place"
+            );
+        }
         Self::open_inspected(&path).await
     }
 
