@@ -68,7 +68,7 @@ impl Bench {
     #[track_caller]
     fn waits_out(self, told: &str, tries: usize, end: impl FnOnce(&Self)) {
         // When it is started in spite of the trouble
-        let serving = self.isems.serve();
+        let serving = self.isems.serve_in_trouble();
         let line = serving.wait_for_log(TROUBLE);
         assert!(line.contains(" ERROR ") && line.contains(told), "{line}");
         eventually("more tries", || (serving.log().matches(STILL).count() >= tries).then_some(()));
@@ -125,7 +125,7 @@ fn until_a_first_database_can_be_made_what_needs_it_is_refused_and_nothing_else(
     let isems = Isems::new().set("SENTRY_DSN", &sentry.dsn());
     let folder = isems.database().folder().join("not mounted yet");
     let isems = isems.set("DATABASE_URL", &format!("sqlite:///{}/isems.db", folder.display()));
-    let serving = isems.serve();
+    let serving = isems.serve_in_trouble();
     serving.wait_for_log(TROUBLE);
 
     for (path, status) in [
@@ -156,7 +156,7 @@ fn until_a_first_database_can_be_made_what_needs_it_is_refused_and_nothing_else(
 fn sigterm_ends_the_waiting_at_once_as_asked() {
     let bench = Bench::new();
     bench.preload.begin(Fault::FULL);
-    let serving = bench.isems.serve();
+    let serving = bench.isems.serve_in_trouble();
     serving.wait_for_log(TROUBLE);
 
     let asked = Instant::now();
@@ -171,7 +171,7 @@ fn sigterm_ends_the_waiting_at_once_as_asked() {
 fn what_turns_out_to_be_damaged_while_it_waits_is_refused_for_good() {
     let bench = Bench::new();
     bench.preload.begin(Fault::FULL);
-    let mut serving = bench.isems.serve();
+    let mut serving = bench.isems.serve_in_trouble();
     serving.wait_for_log(TROUBLE);
 
     let path = bench.isems.database().path();

@@ -113,3 +113,63 @@ impl MeasurementReader for EarlyReader {
         worth.of(reader.sources().await)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cannot read anything: there is no room, or what is there is damaged.
+    struct Broken {
+        is_damaged: bool,
+    }
+
+    impl Broken {
+        fn error<T>(&self) -> Result<T, RepoError> {
+            let what = "in this test".to_owned();
+            Err(if self.is_damaged {
+                RepoError::Corrupt { what, cause: None }
+            } else {
+                RepoError::Full { what, cause: None }
+            })
+        }
+    }
+
+    #[async_trait]
+    impl MeasurementReader for Broken {
+        async fn latest(&self, _: Option<Timestamp>) -> Result<Vec<StoredMeasurement>, RepoError> {
+            self.error()
+        }
+
+        async fn history(
+            &self,
+            _: &NodeId,
+            _: HistoryRange,
+            _: usize,
+        ) -> Result<Vec<StoredMeasurement>, RepoError> {
+            self.error()
+        }
+
+        async fn rollups(&self, _: &NodeId, _: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
+            self.error()
+        }
+
+        async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
+            self.error()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_before_the_database_is_open_is_told_by_who_opens_it() {
+        let early = EarlyReader::default();
+        let full = Arc::new(Broken { is_damaged: false });
+        let damaged = Arc::new(Broken { is_damaged: true });
+
+        assert!(matches!(early.sources().await, Err(RepoError::Opening)));
+        early.meanwhile(Arc::clone(&full) as _);
+        assert!(matches!(early.sources().await, Err(RepoError::Opening)));
+        early.meanwhile(damaged);
+        assert!(matches!(early.sources().await, Err(RepoError::Corrupt { .. })));
+        early.open(full);
+        assert!(matches!(early.sources().await, Err(RepoError::Full { .. })));
+    }
+}

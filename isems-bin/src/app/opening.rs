@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A database that is not open by then is read meanwhile, if it can be.
-pub(super) const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(3);
 
 /// Opens the database for writing; waits as long as it is locked, full or
 /// read-only, or its place is not there. `early` reads by what is there.
