@@ -231,12 +231,13 @@ mod tests {
         assert_eq!(result.unwrap_err().to_string(), "the task \"mqtt\" panicked: a bug");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_is_waited_for_meanwhile_ends_with_a_task_that_fails() {
         let mut supervisor = Supervisor::default();
         assert_eq!(supervisor.meanwhile(async { 1 }).await.unwrap(), 1);
         supervisor.spawn("api", Stage::Api, async { Err("no more".into()) });
-        let result = supervisor.meanwhile(std::future::pending::<()>()).await;
+        let endless = supervisor.meanwhile(std::future::pending::<()>());
+        let result = tokio::time::timeout(Duration::from_mins(1), endless).await.unwrap();
         assert_eq!(result.unwrap_err().to_string(), "the task \"api\" failed: no more");
     }
 

@@ -148,8 +148,9 @@ fn a_doubt_of_our_clock_is_told_once_for_all_intakes_and_so_is_its_end() {
     let isems = collector(&broker, "5").nodes(&nodes).set("ISEMS_POLL_INTERVAL", "1s");
     let serving = subscribed(&isems, &broker);
     serving.wait_for_log("the clock of this machine is doubted");
-    broker.publish(&(0..5).map(of_a_fleet).collect::<Vec<_>>());
-    isems.database().wait_for_rows(6 + 5);
+    broker.publish(&[of_a_fleet(0)]);
+    isems.database().wait_for_rows(6 + 1);
+    assert!(!serving.log().contains(OVER), "one node does not outvote two");
 
     // When they show the right time
     for (name, node) in ["A", "B"].iter().zip(&nodes) {
@@ -158,8 +159,8 @@ fn a_doubt_of_our_clock_is_told_once_for_all_intakes_and_so_is_its_end() {
 
     // Then both are told once
     serving.wait_for_log(OVER);
-    broker.publish(&(5..10).map(of_a_fleet).collect::<Vec<_>>());
-    isems.database().wait_for_rows(6 + 6 + 10);
+    broker.publish(&[of_a_fleet(1)]);
+    isems.database().wait_for_rows(6 + 6 + 2);
     let told = serving.stop().expect(0).stderr;
     assert_eq!(told.matches("the clock of this machine is doubted").count(), 1, "{told}");
     assert_eq!(told.matches(OVER).count(), 1, "{told}");

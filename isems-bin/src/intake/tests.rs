@@ -237,7 +237,7 @@ async fn at_the_end_a_try_that_hangs_is_given_up_as_soon_and_nothing_is_confirme
         bench.send(0..1);
         bench.settle().await;
         let (asked, confirmed) = (Instant::now(), Arc::clone(&bench.confirmed));
-        let ended = bench.end().await;
+        let ended = tokio::time::timeout(Duration::from_mins(1), bench.end()).await.unwrap();
         assert!(asked.elapsed() < Duration::from_secs(4), "{failing}: {:?}", asked.elapsed());
         assert_eq!(ended.is_err(), !failing, "{ended:?}");
         assert!(confirmed.lock().unwrap().is_empty());
