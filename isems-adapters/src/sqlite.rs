@@ -31,10 +31,12 @@ mod row;
 mod rows;
 mod sources;
 mod spreads;
+mod standby;
 mod store;
 mod writer;
 
 pub use backup::backup;
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
+pub use fault::is_locked;
 pub use reader::SqliteReader;
 pub use repo::SqliteRepo;

@@ -1,20 +1,24 @@
 //! Ports meet adapters: the only place that names both in one breath.
 
+mod early_reader;
 mod open_files;
+mod opening;
 mod presence;
 mod pruning;
 mod serve;
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use isems_adapters::{
     SystemClock,
     api::{ApiLimits, ApiSettings},
     http_polling::{HttpPolling, PollSettings, Schedule},
     mqtt::{MqttSettings, MqttSubscription},
-    sqlite::SqliteRepo,
+    sqlite::{SqliteRepo, is_locked},
 };
 use isems_core::{Clock, Collector, MeasurementRepo, SourceKind, Timestamp};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
 
 use crate::{
     config::{BrokerSettings, Settings},
@@ -40,6 +44,27 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 /// If it cannot be used; then it was not touched.
 pub(crate) async fn open_database(settings: &Settings) -> Result<Arc<SqliteRepo>, Failure> {
     Ok(Arc::new(SqliteRepo::open(settings.database.path()).await?))
+}
+
+/// The same, trying for so long if another process holds it.
+///
+/// # Errors
+/// If it cannot be used, or is still held then.
+pub(crate) async fn open_database_within(
+    settings: &Settings,
+    patience: Duration,
+) -> Result<Arc<SqliteRepo>, Failure> {
+    const PAUSE: Duration = Duration::from_millis(250);
+    let begun = Instant::now();
+    loop {
+        match SqliteRepo::open(settings.database.path()).await {
+            Err(error) if is_locked(&error) && begun.elapsed() < patience => {
+                warn!(%error, "waiting for the database, for {patience:?} at most: {error}");
+                sleep(PAUSE).await;
+            }
+            opened => return Ok(Arc::new(opened?)),
+        }
+    }
 }
 
 /// Looks at the database that the settings name without touching it.
@@ -139,7 +164,7 @@ fn api_settings(settings: &Settings) -> ApiSettings {
         map_tiles: settings.api.map_tiles.clone(),
         limits: ApiLimits {
             connections: default.connections.min(half.max(FEW_CONNECTIONS)),
-            drain_time: std::time::Duration::from_secs(3),
+            drain_time: Duration::from_secs(3),
             ..default
         },
         ..ApiSettings::new(settings.api.listen, settings.zone.clone())

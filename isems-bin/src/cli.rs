@@ -86,7 +86,8 @@ pub(crate) enum Command {
 const AFTER_HELP: &str = "\
 Results go to standard output, the log to standard error. `isems --help` explains every variable.
 
-Exit codes: 0 done; 1 it could not be done; 64 a mistake in the command line or the variables.";
+Exit codes: 0 done; 1 it could not be done; 64 a mistake in the command line or the variables;
+65 `serve` cannot use the database.";
 
 fn after_long_help() -> String {
     format!(
@@ -97,6 +98,7 @@ Exit codes:\n  \
   0    done, or ended as asked (SIGTERM, Ctrl-C)\n  \
   1    it could not be done; the last lines say why\n  \
   64   a mistake in the command line or the variables; nothing was touched\n  \
+  65   serve, subscribe: the database is damaged or not one of this program; it was not touched\n  \
   130  ended by force: a second SIGTERM or Ctrl-C while shutting down\n",
         variables = variables::help()
     )

@@ -10,6 +10,10 @@ use crate::config::Mistakes;
 /// (`EX_USAGE`).
 pub(crate) const MISUSED: u8 = 64;
 
+/// The exit code of `serve` if the database is damaged or not ours
+/// (`EX_DATAERR`): to start it again would not mend that.
+const REFUSED: u8 = 65;
+
 /// The exit code of everything else that went wrong.
 const FAILED: u8 = 1;
 
@@ -20,6 +24,9 @@ pub(crate) enum Failure {
     Misconfigured(Mistakes),
     /// The command did its work and found that the answer is no.
     Negative(String),
+    /// The database cannot be used, and only a person can mend that; reported
+    /// to Sentry.
+    Refused(Box<dyn Error + Send + Sync>),
     /// Something that should work did not; reported to Sentry.
     Broken(Box<dyn Error + Send + Sync>),
 }
@@ -40,6 +47,10 @@ impl Failure {
             Self::Negative(why) => {
                 eprintln!("isems: {why}");
                 ExitCode::from(FAILED)
+            }
+            Self::Refused(error) => {
+                error!("{}", with_causes(&*error));
+                ExitCode::from(REFUSED)
             }
             Self::Broken(error) => {
                 error!("{}", with_causes(&*error));

@@ -4,7 +4,9 @@
 mod batch;
 mod by_node;
 mod clock_watch;
+mod failing;
 mod log;
+mod oddities;
 mod patience;
 mod trouble;
 mod writer;
@@ -19,8 +21,10 @@ use tracing::debug;
 use self::batch::Batch;
 pub(crate) use self::{
     batch::Window,
-    log::{MinuteLog, Oddities, RoundLog, in_words},
-    patience::Patience,
+    log::{MinuteLog, RoundLog, in_words},
+    oddities::{Oddities, OwnClock},
+    patience::{Patience, pause},
+    trouble::{News, Trouble},
     writer::{NotStored, Writer},
 };
 
@@ -107,7 +111,7 @@ impl<S: NodeSource> Intake<S> {
                     }
                     Ok(None) => true,
                     Err(error) => {
-                        self.note(&error).await;
+                        self.note(&error, stop).await;
                         if error.is_final() {
                             self.commit(batch.take(), stop).await?;
                             return Err(error.into());
@@ -151,9 +155,9 @@ impl<S: NodeSource> Intake<S> {
         Ok(())
     }
 
-    async fn note(&mut self, error: &SourceError) {
+    async fn note(&mut self, error: &SourceError, stop: &CancellationToken) {
         self.observer.failed(error);
-        self.writer.note_failure(error, self.kind).await;
+        self.writer.note_failure(error, self.kind, stop).await;
     }
 }
 

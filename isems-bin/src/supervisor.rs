@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use tokio::{
-    task::{Id, JoinError, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,9 @@ use tracing::{debug, warn};
 
 /// All stages of a shutdown, closing the database included, end within this.
 pub(crate) const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(8);
+
+/// What the first stage may take of it: the other needs its time, too.
+const INTAKE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// In which stage of a shutdown a task is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ pub(crate) type TaskResult = Result<(), Box<dyn std::error::Error + Send + Sync>
 #[derive(Debug, Default)]
 pub(crate) struct Supervisor {
     tasks: JoinSet<TaskResult>,
-    names: BTreeMap<Id, (&'static str, Stage)>,
+    names: BTreeMap<Id, (&'static str, Stage, AbortHandle)>,
     intake: CancellationToken,
     api: CancellationToken,
 }
@@ -83,7 +86,23 @@ impl Supervisor {
         task: impl Future<Output = TaskResult> + Send + 'static,
     ) {
         let handle = self.tasks.spawn(task);
-        self.names.insert(handle.id(), (name, stage));
+        self.names.insert(handle.id(), (name, stage, handle));
+    }
+
+    /// Waits for `work` unless a task ends before.
+    ///
+    /// # Errors
+    /// Why the task ended.
+    pub(crate) async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, SupervisorError> {
+        tokio::select! {
+            done = work => Ok(done),
+            Some((task, result)) = self.next_ended() => {
+                Err(result.err().unwrap_or(SupervisorError::EndedUnasked { task }))
+            }
+        }
     }
 
     /// Waits until `shutdown` is asked for or a task ends, then ends all tasks
@@ -106,11 +125,12 @@ impl Supervisor {
         if let Some(error) = &unasked {
             warn!(%error, "stopping: {error}");
         }
-        let deadline = Instant::now() + SHUTDOWN_DEADLINE;
+        let now = Instant::now();
+        let deadline = now + SHUTDOWN_DEADLINE;
         let mut result = unasked.map_or(Ok(()), Err);
-        for stage in [Stage::Intake, Stage::Api] {
+        for (stage, until) in [(Stage::Intake, now + INTAKE_DEADLINE), (Stage::Api, deadline)] {
             self.token(stage).cancel();
-            let ended = self.end(stage, deadline).await;
+            let ended = self.end(stage, until).await;
             result = result.and(ended);
         }
         (deadline, result)
@@ -119,7 +139,7 @@ impl Supervisor {
     /// Waits for the tasks of `stage`; those of a later stage may end as well.
     async fn end(&mut self, stage: Stage, deadline: Instant) -> Result<(), SupervisorError> {
         let mut result = Ok(());
-        while self.names.values().any(|(_, of)| *of == stage) {
+        while self.names.values().any(|(_, of, _)| *of == stage) {
             match timeout_at(deadline, self.next_ended()).await {
                 Ok(Some((task, ended))) => {
                     debug!(task, "the task {task:?} ended");
@@ -130,10 +150,14 @@ impl Supervisor {
                 }
                 Ok(None) => break,
                 Err(_elapsed) => {
-                    let tasks = self.names.values().map(|(name, _)| *name).collect();
-                    self.tasks.abort_all();
-                    self.names.clear();
-                    result = result.and(Err(SupervisorError::TooSlow { tasks }));
+                    let late = self.names.extract_if(.., |_, (_, of, _)| *of == stage);
+                    let tasks = late.map(|(_, (name, _, task))| {
+                        task.abort();
+                        name
+                    });
+                    let error = SupervisorError::TooSlow { tasks: tasks.collect() };
+                    warn!(%error, "while shutting down: {error}");
+                    result = result.and(Err(error));
                 }
             }
         }
@@ -141,12 +165,18 @@ impl Supervisor {
     }
 
     async fn next_ended(&mut self) -> Option<(&'static str, Result<(), SupervisorError>)> {
-        let ended = self.tasks.join_next_with_id().await?;
+        let ended = loop {
+            let ended = self.tasks.join_next_with_id().await?;
+            // One that was given up is no news.
+            if !ended.as_ref().is_err_and(JoinError::is_cancelled) {
+                break ended;
+            }
+        };
         let id = match &ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let (task, _) = self.names.remove(&id).unwrap_or(("unknown", Stage::Intake));
+        let task = self.names.remove(&id).map_or("unknown", |(task, _, _)| task);
         let result = match ended {
             Ok((_, Ok(()))) => Ok(()),
             Ok((_, Err(error))) => Err(SupervisorError::Failed { task, what: error.to_string() }),
@@ -201,6 +231,16 @@ mod tests {
         assert_eq!(result.unwrap_err().to_string(), "the task \"mqtt\" panicked: a bug");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_meanwhile_ends_with_a_task_that_fails() {
+        let mut supervisor = Supervisor::default();
+        assert_eq!(supervisor.meanwhile(async { 1 }).await.unwrap(), 1);
+        supervisor.spawn("api", Stage::Api, async { Err("no more".into()) });
+        let endless = supervisor.meanwhile(std::future::pending::<()>());
+        let result = tokio::time::timeout(Duration::from_mins(1), endless).await.unwrap();
+        assert_eq!(result.unwrap_err().to_string(), "the task \"api\" failed: no more");
+    }
+
     #[tokio::test]
     async fn the_api_ends_only_after_the_intake() {
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -226,17 +266,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_never_ends_is_given_up_at_the_deadline() {
+    async fn a_task_that_never_ends_is_given_up_and_the_next_stage_has_its_time() {
         let mut supervisor = Supervisor::default();
         supervisor.spawn("stuck", Stage::Intake, std::future::pending());
         let token = supervisor.token(Stage::Api);
-        supervisor.spawn("api", Stage::Api, until(token));
+        let drained = Arc::new(Mutex::new(false));
+        let api = Arc::clone(&drained);
+        supervisor.spawn("api", Stage::Api, async move {
+            token.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            *api.lock().unwrap() = true;
+            Ok(())
+        });
+        supervisor.spawn("stuck, too", Stage::Api, std::future::pending());
         let shutdown = CancellationToken::new();
         shutdown.cancel();
         let began = Instant::now();
         let (_, result) = supervisor.run(shutdown).await;
         assert!(began.elapsed() <= SHUTDOWN_DEADLINE + Duration::from_millis(10));
+        assert!(*drained.lock().unwrap());
         let message = result.unwrap_err().to_string();
-        assert!(message.contains("stuck"), "{message}");
+        assert_eq!(message, "not ended in time and given up: stuck");
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct FlakyRepo {
     pub(crate) inner: MemoryRepo,
     /// So many calls of `store` fail.
     pub(crate) failures: AtomicU32,
+    /// Calls of `store` never return.
+    pub(crate) hangs: AtomicBool,
     /// Calls of `store` that did not fail.
     pub(crate) commits: AtomicUsize,
 }
@@ -84,6 +86,9 @@ impl MeasurementReader for FlakyRepo {
 #[async_trait]
 impl MeasurementRepo for FlakyRepo {
     async fn store(&self, batch: &Batch) -> Result<StoreReport, RepoError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let one_less = |left: u32| left.checked_sub(1);
         if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
             return Err(RepoError::Full { what: "no room in this test".to_owned(), cause: None });

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{
     pruning::days_ahead,
-    serve::source,
-    support::{Isems, Node, Running, SOON, eventually, get, now},
+    serve::{collector, source, subscribed},
+    support::{Broker, Isems, Node, Running, SOON, eventually, get, now, of_a_fleet},
 };
 
 const YEAR: i64 = 365 * DAY;
@@ -185,6 +185,34 @@ fn when_most_nodes_contradict_our_clock_nothing_is_corrected_by_it() {
     let rows = answered(&serving, "/measurements/latest");
     // The first to be read stood alone against our clock.
     assert!(texts(&rows, "clock").contains(&"node"), "{rows:?}");
+}
+
+#[test]
+fn a_doubt_of_our_clock_is_told_once_for_all_intakes_and_so_is_its_end() {
+    const OVER: &str = "the clock of this machine is not doubted any more";
+    // Given nodes that contradict our clock, and one that publishes meanwhile
+    let theirs = now() + DAY;
+    let nodes = ["A", "B"].map(|name| node(&lines(name, theirs - 5), Some(theirs)));
+    let broker = Broker::start();
+    let isems = collector(&broker, "5").nodes(&nodes).set("ISEMS_POLL_INTERVAL", "1s");
+    let serving = subscribed(&isems, &broker);
+    serving.wait_for_log("the clock of this machine is doubted");
+    broker.publish(&[of_a_fleet(0)]);
+    isems.database().wait_for_rows(6 + 1);
+    assert!(!serving.log().contains(OVER), "one node does not outvote two");
+
+    // When they show the right time
+    for (name, node) in ["A", "B"].iter().zip(&nodes) {
+        serve(node, &lines(name, now()), Some(now()));
+    }
+
+    // Then both are told once
+    serving.wait_for_log(OVER);
+    broker.publish(&[of_a_fleet(1)]);
+    isems.database().wait_for_rows(6 + 6 + 2);
+    let told = serving.stop().expect(0).stderr;
+    assert_eq!(told.matches("the clock of this machine is doubted").count(), 1, "{told}");
+    assert_eq!(told.matches(OVER).count(), 1, "{told}");
 }
 
 #[test]

@@ -144,8 +144,10 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_was() {
     let isems = Isems::new();
     let file = isems.database().path();
     fs::write(&file, "somebody's letters").unwrap();
-    for command in [&["serve"][..], &["forget", "x", "--yes"], &["backup", "x"]] {
-        let told = isems.run(command).expect(1);
+    for (command, code) in
+        [(&["serve"][..], 65), (&["forget", "x", "--yes"], 1), (&["backup", "x"], 1)]
+    {
+        let told = isems.run(command).expect(code);
         let name = file.display().to_string();
         assert!(told.stderr.contains(&name), "{}", told.stderr);
         assert_eq!(fs::read(&file).unwrap(), b"somebody's letters");

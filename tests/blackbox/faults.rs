@@ -416,7 +416,7 @@ fn what_is_damaged_at_the_start_is_refused_and_left_for_salvage() {
         fs::write(&path, &bytes).unwrap();
         let begun = Instant::now();
 
-        let told = isems.run(&["serve"]).expect(1).stderr;
+        let told = isems.run(&["serve"]).expect(65).stderr;
 
         assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
         assert!(told.contains("nothing in it was changed"), "{what}: {told}");

@@ -2,7 +2,7 @@
 
 use crate::{
     serve::{collector, source, subscribed},
-    support::{Broker, Isems, Node, log, of_a_fleet},
+    support::{Broker, Isems, Node, Running, eventually, log, of_a_fleet},
 };
 
 /// The numbers before a word, in all lines of a log that have it.
@@ -43,4 +43,55 @@ fn a_node_that_answers_with_a_page_was_not_read() {
     assert!(error.starts_with("the answer is not a log: <html>"), "{shown}");
     assert!(shown["lastSuccess"].is_null(), "{shown}");
     assert_eq!(shown["rejected"]["not a log"], 1, "{shown}");
+}
+
+/// Waits for so many more rounds.
+fn rounds(serving: &Running, more: usize) {
+    let count = || serving.log().matches("polling round: ").count();
+    let before = count();
+    eventually("more rounds", || (count() >= before + more).then_some(()));
+}
+
+/// The lines of a log that warn of a node.
+fn warnings(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains(" WARN ") && line.contains("http://")).collect()
+}
+
+#[test]
+fn a_node_that_fails_is_told_of_when_that_begins_changes_and_ends() {
+    const OTHER: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+    const PAGE: &str = "<html>\n<h1>LuCI</h1>\n</html>\n";
+    // Given a node without a log
+    let node = Node::empty();
+    let isems = Isems::new().nodes([&node]).set("ISEMS_POLL_INTERVAL", "1s");
+    let serving = isems.serve();
+    rounds(&serving, 3);
+    assert_eq!(warnings(&serving.log()).len(), 1, "{}", serving.log());
+
+    // When it fails for other reasons, and for a known one
+    node.set_raw("/ISEMS/ffopenmppt.log", OTHER);
+    rounds(&serving, 3);
+    node.set_log(PAGE);
+    rounds(&serving, 3);
+    node.remove("/ISEMS/ffopenmppt.log");
+    rounds(&serving, 2);
+    node.set_log(log("aa-ring"));
+    serving.wait_for_log("read again, after ");
+    rounds(&serving, 2);
+    node.remove("/ISEMS/ffopenmppt.log");
+    rounds(&serving, 3);
+
+    // Then each is told once, and each return, and rounds count all of it
+    let told = serving.stop().expect(0).stderr;
+    let warnings = warnings(&told);
+    let reasons = ["404", "500", "the answer is not a log", "404"];
+    assert_eq!(warnings.len(), reasons.len(), "{warnings:#?}");
+    for (warning, reason) in warnings.iter().zip(reasons) {
+        assert!(warning.contains(reason), "{warnings:#?}");
+    }
+    assert_eq!(told.matches("read again, after ").count(), 1, "{told}");
+    let is_count =
+        |line: &&str| line.contains("http://") && line.contains("1 rejected (not a log)");
+    assert_eq!(told.lines().filter(is_count).count(), 1, "{told}");
+    assert!(told.matches("polling round: 0 of 1 node read").count() >= 13, "{told}");
 }

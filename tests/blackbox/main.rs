@@ -31,6 +31,7 @@ mod hostile_broker;
 #[cfg(target_os = "linux")]
 mod hostile_nodes;
 mod import_legacy;
+mod locked;
 mod log_lines;
 mod map_tiles;
 mod node_counts;
@@ -47,4 +48,6 @@ mod serve;
 mod static_files;
 mod support;
 mod telemetry;
+#[cfg(target_os = "linux")]
+mod trouble_at_start;
 mod update_data;

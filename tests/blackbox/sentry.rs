@@ -18,7 +18,7 @@ fn an_error_arrives_with_its_tags_and_without_secrets_and_coordinates() {
         .set("SENTRY_DSN", &sink.dsn())
         .set("SENTRY_ENVIRONMENT", "balcony")
         .run(&["serve"])
-        .expect(1);
+        .expect(65);
     assert!(told.stderr.contains("52.47388"), "{}", told.stderr);
 
     let envelope = sink.wait_for("is not an SQLite database");
@@ -52,7 +52,7 @@ fn sentry_that_is_away_delays_nothing_for_long() {
     fs::write(isems.database().path(), "no database").unwrap();
     let mut running = isems.start(&["serve"]);
     let status = running.wait(std::time::Duration::from_secs(10));
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(65));
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn a_machine_without_root_certificates_can_report_over_http_only() {
     fs::write(isems.database().path(), "no database").unwrap();
 
     let isems = isems.set("SENTRY_DSN", "https://key@127.0.0.1:1/1");
-    let told = isems.run(&["serve"]).expect(1);
+    let told = isems.run(&["serve"]).expect(65);
     assert!(told.stderr.contains("nothing is reported to Sentry"), "{}", told.stderr);
 
-    isems.set("SENTRY_DSN", &sink.dsn()).run(&["serve"]).expect(1);
+    isems.set("SENTRY_DSN", &sink.dsn()).run(&["serve"]).expect(65);
     sink.wait_for("is not an SQLite database");
 }
 

@@ -11,6 +11,7 @@ mod fixtures;
 mod http;
 mod link;
 mod load;
+mod lock;
 mod messages;
 mod node;
 mod process;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     http::{Answer, get, request, send},
     link::Link,
     load::Load,
+    lock::Lock,
     messages::{Message, of_a_fleet, recorded, repetitions_in, told_by},
     node::Node,
     process::{Isems, Outcome, Running},

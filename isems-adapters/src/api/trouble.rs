@@ -75,6 +75,8 @@ impl Trouble {
                 }
                 return Ok(rows);
             }
+            // It is told by whoever opens it.
+            Err(RepoError::Opening) => return Err(Problem::Unavailable),
             Err(error) => error,
         };
         match self.meets(reading) {

@@ -110,8 +110,13 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) async fn open(path: &Path) -> Self {
-        let own = reader_pool(path, OWN_READERS).await;
-        Self { shared: reader_pool(path, READERS).await, own }
+        let own = reader_pool_with(reading(path), OWN_READERS).await;
+        Self { shared: reader_pool(path).await, own }
+    }
+
+    /// Where there is no repository.
+    pub(super) fn without_own(shared: SqlitePool) -> Self {
+        Self { own: shared.clone(), shared }
     }
 
     pub(super) async fn close(&self) {
@@ -123,7 +128,17 @@ impl Readers {
 /// Connections that only read; `query_only` forbids even temporary tables.
 /// They are opened together and stay open: one that is opened later could meet
 /// another file.
-async fn reader_pool(path: &Path, readers: u32) -> SqlitePool {
+pub(super) async fn reader_pool(path: &Path) -> SqlitePool {
+    reader_pool_with(reading(path), READERS).await
+}
+
+/// The same for a file that nobody changes meanwhile: without locks and without
+/// files beside it. What a write-ahead log holds is not seen.
+pub(super) async fn unlocked_reader_pool(path: &Path) -> SqlitePool {
+    reader_pool_with(reading(path).immutable(true), READERS).await
+}
+
+async fn reader_pool_with(options: SqliteConnectOptions, readers: u32) -> SqlitePool {
     let pool = pool_options(readers)
         .min_connections(readers)
         .after_connect(|connection, _| {
@@ -133,7 +148,7 @@ async fn reader_pool(path: &Path, readers: u32) -> SqlitePool {
             })
         })
         .before_acquire(|connection, _| Box::pin(async move { Ok(is_idle(connection).await) }))
-        .connect_lazy_with(reading(path).pragma("query_only", "ON"));
+        .connect_lazy_with(options.pragma("query_only", "ON"));
     let mut opened = Vec::new();
     for _ in 0..readers {
         match pool.acquire().await {
@@ -261,7 +276,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("isems.db");
         prepare(&path).await.unwrap();
-        let reader = reader_pool(&path, 1).await;
+        let reader = reader_pool(&path).await;
 
         for statement in [
             "INSERT INTO node (name, version) VALUES ('x', 1)",

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use isems_core::{NodeId, RepoError};
 
+use super::inspect::APPLICATION_ID;
+
 /// An error inside this adapter. Only [`Fault::at`] gives it its public form.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -41,9 +43,11 @@ impl Fault {
 /// How to get data out of a damaged file, for people.
 pub(super) fn how_to_salvage(path: &Path) -> String {
     format!(
-        "nothing in it was changed; to salvage what is left, stop the collector, run `sqlite3 {0} \
-         .recover | sqlite3 {0}.recovered` and let DATABASE_URL name the new file (or a \
-         backup); docs/OPERATIONS.md has a way for an sqlite3 that cannot .recover",
+        "nothing in it was changed; to salvage what is left, stop the collector and run `sqlite3 \
+         {0} .recover | sqlite3 {0}.salvaged`, or if that says `SQL logic error`: `(sqlite3 {0} \
+         .dump | sed 's/^ROLLBACK.*/COMMIT;/'; echo 'PRAGMA application_id = {APPLICATION_ID};') \
+         | sqlite3 {0}.salvaged`. See what is in it, `sqlite3 {0}.salvaged 'SELECT count(*) FROM \
+         measurement'`, before DATABASE_URL names it (or a backup); more in docs/OPERATIONS.md",
         path.display()
     )
 }
@@ -69,6 +73,14 @@ pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
         return None;
     };
     error.code()?.parse().ok()
+}
+
+/// Whether the database could not be used because another process holds it, and
+/// that may pass by itself soon.
+#[must_use]
+pub fn is_locked(error: &RepoError) -> bool {
+    let RepoError::Unavailable { cause: Some(cause), .. } = error else { return false };
+    cause.downcast_ref::<sqlx::Error>().is_some_and(is_busy)
 }
 
 /// Whether somebody else holds a lock.
@@ -138,14 +150,15 @@ fn from_code(code: Option<i32>, error: sqlx::Error, path: &Path) -> RepoError {
         Some(code::CANTOPEN) => unavailable(
             format!(
                 "{file} cannot be opened; check the rights of the file and its folder, where \
-                 files ending in -wal and -shm must be writable too"
+                 files ending in -wal and -shm must be writable too, and whether the file system \
+                 is mounted read-only"
             ),
             error,
         ),
         Some(code::IOERR) => unavailable(
             format!(
-                "the file system refuses to read or write {file} ({}); look for a failing disk or \
-                 a file system that became read-only: `dmesg`, `mount`",
+                "the file system refuses to read or write {file} ({}); look for a full or failing \
+                 disk, or a file system that became read-only: `df`, `dmesg`, `mount`",
                 io_error(code)
             ),
             error,
@@ -216,6 +229,13 @@ mod tests {
     #[test]
     fn damage_comes_with_the_way_to_salvage() {
         let error = from_code(Some(11), sqlx::Error::WorkerCrashed, Path::new("x.db"));
-        assert!(error.to_string().contains("sqlite3 x.db .recover"), "{error}");
+        for part in [
+            "`sqlite3 x.db .recover | sqlite3 x.db.salvaged`",
+            "`(sqlite3 x.db .dump | sed 's/^ROLLBACK.*/COMMIT;/'; \
+             echo 'PRAGMA application_id = 1230193997;') | sqlite3 x.db.salvaged`",
+            "`sqlite3 x.db.salvaged 'SELECT count(*) FROM measurement'`",
+        ] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The number in the header of our databases, `ISEM` (see the first migration).
-const APPLICATION_ID: i64 = 1_230_193_997;
+pub(super) const APPLICATION_ID: i64 = 1_230_193_997;
 
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -82,19 +82,38 @@ fn header(path: &Path) -> Result<Header, RepoError> {
     }
 }
 
-async fn inspect_database(path: &Path) -> Result<Found, RepoError> {
+/// The same of a file that this process has open: it looks through SQLite only,
+/// as to open and close a file by itself would drop SQLite's locks on it.
+///
+/// # Errors
+/// As for [`inspect`]; also if there is no file.
+pub(super) async fn inspect_database(path: &Path) -> Result<Found, RepoError> {
+    facts(path).await?.judge(path)
+}
+
+/// Whether a database of ours has the schema of this very program. Looks as
+/// [`inspect_database`] does.
+///
+/// # Errors
+/// As for [`inspect_database`].
+pub(super) async fn is_up_to_date(path: &Path) -> Result<bool, RepoError> {
+    let facts = facts(path).await?;
+    let is_applied = |version: i64| facts.applied.contains(&version);
+    Ok(facts.judge(path)? == Found::Ours && MIGRATOR.iter().all(|one| is_applied(one.version)))
+}
+
+async fn facts(path: &Path) -> Result<Facts, RepoError> {
     // An immutable connection takes no locks and creates no files, but does not
     // see what is still in the write-ahead log. That is enough to refuse; to
     // accept, the log (which exists already) must be looked at too.
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let wal_in_use = std::fs::metadata(beside(path, "-wal")).is_ok_and(|file| file.len() > 0);
     let first = look(options.clone().immutable(true)).await;
-    let facts = match first {
-        Ok(facts) if !wal_in_use || facts.is_foreign() => facts,
-        Err(error) if !wal_in_use => return Err(from_sqlx(error, path)),
-        _ => look(options).await.map_err(|error| from_sqlx(error, path))?,
-    };
-    facts.judge(path)
+    match first {
+        Ok(facts) if !wal_in_use || facts.is_foreign() => Ok(facts),
+        Err(error) if !wal_in_use => Err(from_sqlx(error, path)),
+        _ => look(options).await.map_err(|error| from_sqlx(error, path)),
+    }
 }
 
 /// The path with something added to the name, as SQLite names its companions.

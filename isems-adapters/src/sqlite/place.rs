@@ -95,14 +95,14 @@ impl Place {
 
 /// What stays the same when a file is renamed, and differs between two files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId {
+pub(super) struct FileId {
     device: u64,
     inode: u64,
 }
 
 impl FileId {
     /// By the name only: to open and close the file would drop SQLite's locks.
-    fn of(path: &Path) -> Option<Self> {
+    pub(super) fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().and_then(|file| Self::by_metadata(&file))
     }
 

@@ -18,6 +18,7 @@ use super::{
     rollups,
     row::{self, columns},
     sources,
+    standby::Still,
 };
 
 /// Reads measurements; its connections are opened read-only, so nothing that
@@ -28,11 +29,13 @@ pub struct SqliteReader {
     /// Replaced when the file was, while nothing reads.
     pub(super) readers: Arc<RwLock<Readers>>,
     /// Belongs to the repository, whose reads wait for no others.
-    is_own: bool,
-    path: Arc<Path>,
-    place: Arc<Place>,
+    pub(super) is_own: bool,
+    pub(super) path: Arc<Path>,
+    pub(super) place: Arc<Place>,
     /// Tells the repository that another file has the name.
-    bell: Arc<Notify>,
+    pub(super) bell: Arc<Notify>,
+    /// Where it reads without locks: what must stay as it is.
+    pub(super) still: Option<Arc<Still>>,
 }
 
 /// For each node one look into the unique index, at its newest end.
@@ -63,6 +66,7 @@ impl SqliteReader {
             path: Arc::clone(path),
             place,
             bell: Arc::default(),
+            still: None,
         }
     }
 
@@ -131,8 +135,14 @@ impl SqliteReader {
             .await
     }
 
-    fn failed(&self, error: sqlx::Error) -> RepoError {
-        fault::from_sqlx(error, &self.path)
+    /// What was read, if it counts.
+    fn done<T>(&self, read: Result<T, sqlx::Error>) -> Result<T, RepoError> {
+        if self.still.as_ref().is_some_and(|still| !still.is_so()) {
+            let file = self.path.display();
+            let what = format!("{file} was changed while it was read without its locks");
+            return Err(RepoError::Unavailable { what, cause: None });
+        }
+        read.map_err(|error| fault::from_sqlx(error, &self.path))
     }
 }
 
@@ -142,8 +152,7 @@ impl MeasurementReader for SqliteReader {
         &self,
         active_since: Option<Timestamp>,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
-        let latest = self.read_latest(active_since).await;
-        latest.map_err(|error| self.failed(error))
+        self.done(self.read_latest(active_since).await)
     }
 
     async fn history(
@@ -152,13 +161,11 @@ impl MeasurementReader for SqliteReader {
         range: HistoryRange,
         limit: usize,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
-        let history = self.read_history(node, range, limit).await;
-        history.map_err(|error| self.failed(error))
+        self.done(self.read_history(node, range, limit).await)
     }
 
     async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
-        let rollups = rollups::read(&*self.pool().await, node, range).await;
-        rollups.map_err(|error| self.failed(error))
+        self.done(rollups::read(&*self.pool().await, node, range).await)
     }
 
     async fn buckets(
@@ -170,18 +177,15 @@ impl MeasurementReader for SqliteReader {
         if step % HOUR != 0 {
             return Pages::of(range).into_buckets(self, node, step).await;
         }
-        let buckets = rollups::buckets(&*self.pool().await, node, range, step).await;
-        buckets.map_err(|error| self.failed(error))
+        self.done(rollups::buckets(&*self.pool().await, node, range, step).await)
     }
 
     async fn pruned_until(&self, node: &NodeId) -> Result<Option<Timestamp>, RepoError> {
-        let until = nodes::pruned_until(&*self.pool().await, node).await;
-        until.map_err(|error| self.failed(error))
+        self.done(nodes::pruned_until(&*self.pool().await, node).await)
     }
 
     async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
-        let summaries = sources::summaries(&*self.pool().await).await;
-        summaries.map_err(|error| self.failed(error))
+        self.done(sources::summaries(&*self.pool().await).await)
     }
 }
 

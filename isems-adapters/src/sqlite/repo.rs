@@ -1,6 +1,6 @@
 //! The repository: one connection that writes, a few that only read.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use isems_core::{
@@ -8,12 +8,17 @@ use isems_core::{
     PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary,
     StoreReport, StoredMeasurement, Timestamp,
 };
-use tokio::task::JoinHandle;
+use sqlx::SqlitePool;
+use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     connect,
     files::{self, Files},
-    forget, inspect, nodes, prune,
+    forget,
+    inspect::{self, Found},
+    nodes,
+    place::Displaced,
+    prune,
     reader::SqliteReader,
     rollups, sources, store,
 };
@@ -59,15 +64,35 @@ impl SqliteRepo {
     ///   [`RepoError::Full`] if the folder is missing, or the file cannot be
     ///   read or written.
     pub async fn open(path: &Path) -> Result<Self, RepoError> {
-        // Absolute, as SQLite would take a relative `file:…` for a URI.
-        let path = std::path::absolute(path).map_err(|error| RepoError::Unavailable {
-            what: format!("the path {:?} cannot be resolved", path.display().to_string()),
-            cause: Some(error.into()),
-        })?;
-        let path: Arc<Path> = path.into();
-        inspect::inspect(&path).await?;
-        connect::prepare(&path).await?;
-        let files = Arc::new(Files::open(&path).await?);
+        let path = absolute(path)?;
+        if inspect::inspect(&path).await? == Found::Empty {
+            let file = path.display();
+            tracing::warn!(
+                %file,
+                "{file} was there but empty: a new database begins in it; if it should hold \
+                 measurements (was it to be salvaged or restored?), stop the collector and put \
+                 the right file in its place"
+            );
+        }
+        Self::open_inspected(&path).await
+    }
+
+    /// Opens the file that `reader`, which is
+    /// [of its own](SqliteReader::open), reads meanwhile.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_beside(reader: &SqliteReader) -> Result<Self, RepoError> {
+        if matches!(reader.place.displaced(), Some(Displaced::Gone | Displaced::Replaced)) {
+            return Self::open(&reader.path).await;
+        }
+        inspect::inspect_database(&reader.path).await?;
+        Self::open_inspected(&reader.path).await
+    }
+
+    async fn open_inspected(path: &Arc<Path>) -> Result<Self, RepoError> {
+        connect::prepare(path).await?;
+        let files = Arc::new(Files::open(path).await?);
         Ok(Self {
             reader: files.reader(),
             follower: tokio::spawn(files::follow_readers(Arc::downgrade(&files), files.bell())),
@@ -95,8 +120,7 @@ impl SqliteRepo {
         self.reader.close().await;
         self.follower.abort();
         let writer = self.files.writer().await;
-        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&writer.pool).await;
-        if let Err(error) = checkpoint {
+        if let Err(error) = checkpoint(&writer.pool).await {
             tracing::warn!(
                 file = %self.path().display(),
                 %error,
@@ -104,8 +128,28 @@ impl SqliteRepo {
                  is lost"
             );
         }
-        writer.pool.close().await;
+        // One that still waits for a lock is left to itself.
+        let _ = timeout(A_MOMENT, writer.pool.close()).await;
     }
+}
+
+/// How long the end waits for what others hold.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// Moves the write-ahead log into the file, unless another process holds that.
+async fn checkpoint(writer: &SqlitePool) -> Result<(), sqlx::Error> {
+    let connection = timeout(A_MOMENT, writer.acquire()).await;
+    let mut connection = connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+    sqlx::query("PRAGMA busy_timeout = 1000").execute(&mut *connection).await?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await.map(drop)
+}
+
+/// An absolute path, as SQLite would take a relative `file:…` for a URI.
+pub(super) fn absolute(path: &Path) -> Result<Arc<Path>, RepoError> {
+    std::path::absolute(path).map(Into::into).map_err(|error| RepoError::Unavailable {
+        what: format!("the path {:?} cannot be resolved", path.display().to_string()),
+        cause: Some(error.into()),
+    })
 }
 
 impl Drop for SqliteRepo {

@@ -1,23 +1,23 @@
 //! The collector at work: which tasks run, and how they end.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
 use isems_adapters::{api::ApiServer, http_polling::Schedule, sqlite::SqliteRepo};
-
-use tokio::time::timeout_at;
+use isems_core::MeasurementReader;
+use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    Presence, Pruning, api_settings, clock, mqtt_intake, open_database, polling, polling_intake,
-    subscription, writer,
+    Presence, Pruning, api_settings, clock, early_reader::EarlyReader, mqtt_intake, opening,
+    polling, polling_intake, subscription, writer,
 };
 use crate::{
     config::{Settings, duration},
     failure::Failure,
-    intake::{MinuteLog, RoundLog},
+    intake::{IntakeError, MinuteLog, OwnClock, RoundLog},
     output::counted,
-    supervisor::{Stage, Supervisor},
+    supervisor::{Stage, Supervisor, TaskResult},
 };
 
 /// Which parts of the collector run.
@@ -45,26 +45,59 @@ impl Parts {
 /// Runs the collector until `shutdown` is asked for, and ends it in stages.
 /// `ready` hears where the API listens once it does.
 ///
+/// A database that cannot be opened yet is waited for; the API answers what it
+/// can meanwhile.
+///
 /// # Errors
-/// If something cannot be started, a part ends unasked, or the end takes too
-/// long.
+/// If the database is not ours to use, something else cannot be started, a part
+/// ends unasked, or the end takes too long.
 pub(crate) async fn serve(
     settings: &Settings,
     parts: Parts,
     shutdown: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), Failure> {
-    let repo = open_database(settings).await?;
-    info!(database = %repo.path().display(), "measurements are kept in {}", repo.path().display());
-    let mut supervisor = Supervisor::default();
     // What was started before something failed ends with the supervisor.
-    start(settings, parts, &repo, &mut supervisor, ready).await?;
+    let mut supervisor = Supervisor::default();
+    let opened = tokio::select! {
+        opened = open(settings, parts, &mut supervisor, ready) => Some(opened?),
+        () = shutdown.cancelled() => None,
+    };
+    if let Some(repo) = &opened {
+        start(settings, parts, repo, &mut supervisor).await?;
+    }
     let (deadline, result) = supervisor.run(shutdown).await;
-    if timeout_at(deadline, repo.close()).await.is_err() {
+    if let Some(repo) = opened
+        && timeout_at(deadline, repo.close()).await.is_err()
+    {
         warn!("the database was not closed in time; nothing that was stored is lost");
     }
     info!("ended");
     result.map_err(Failure::broken)
+}
+
+/// Opens the database and starts the API: after it, or before if that takes
+/// its time.
+async fn open(
+    settings: &Settings,
+    parts: Parts,
+    supervisor: &mut Supervisor,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<Arc<SqliteRepo>, Failure> {
+    let early = Arc::new(EarlyReader::default());
+    let mut opening = pin!(opening::open(settings.database.path(), &early));
+    let refused = |refusal| Failure::Refused(Box::new(refusal));
+    let soon = timeout(opening::SOON, &mut opening).await;
+    let opened = soon.ok().transpose().map_err(refused)?;
+    if parts.api {
+        start_api(settings, Arc::clone(&early) as _, supervisor, ready).await?;
+    }
+    let repo = match opened {
+        Some(repo) => repo,
+        None => supervisor.meanwhile(opening).await.map_err(Failure::broken)?.map_err(refused)?,
+    };
+    info!(database = %repo.path().display(), "measurements are kept in {}", repo.path().display());
+    Ok(Arc::new(repo))
 }
 
 async fn start(
@@ -72,11 +105,7 @@ async fn start(
     parts: Parts,
     repo: &Arc<SqliteRepo>,
     supervisor: &mut Supervisor,
-    ready: impl FnOnce(SocketAddr),
 ) -> Result<(), Failure> {
-    if parts.api {
-        start_api(settings, repo, supervisor, ready).await?;
-    }
     let writer = writer(settings, repo);
     if parts.polling || parts.mqtt {
         let (presence, stop) = (Presence::announce(repo.path()), supervisor.token(Stage::Intake));
@@ -91,28 +120,29 @@ async fn start(
         let pruning = Pruning::new(repo, settings.retention, clock(), writer).await?;
         start_pruning(pruning, settings, supervisor);
     }
+    let own_clock = OwnClock::default();
     let nodes = settings.polling.nodes.len();
     if parts.polling && nodes > 0 {
         let source = polling(settings, Schedule::Every, repo).await?;
-        let observer = Box::new(RoundLog::new(nodes));
+        let observer = Box::new(RoundLog::new(nodes, own_clock.clone()));
         let intake = polling_intake(settings, source, Arc::clone(&writer), observer);
         let stop = supervisor.token(Stage::Intake);
         supervisor.spawn("polling", Stage::Intake, async move {
             let (_source, result) = intake.run(stop).await;
-            Ok(result?)
+            at_the_end(result)
         });
         let every = duration::show(settings.polling.interval);
         let counted = counted(nodes as u64, "node");
         info!(nodes, every, "polling {counted} every {every}");
     }
     if let Some(broker) = settings.broker.as_ref().filter(|_| parts.mqtt) {
-        let observer = Box::new(MinuteLog::default());
+        let observer = Box::new(MinuteLog::new(own_clock));
         let intake = mqtt_intake(settings, subscription(broker)?, writer, observer);
         let stop = supervisor.token(Stage::Intake);
         supervisor.spawn("mqtt", Stage::Intake, async move {
             let (source, result) = intake.run(stop).await;
             source.close().await;
-            Ok(result?)
+            at_the_end(result)
         });
         let topics: Vec<String> = broker.topics.iter().map(ToString::to_string).collect();
         let topics = topics.join(", ");
@@ -127,13 +157,24 @@ async fn start(
     Ok(())
 }
 
+/// That something could not be stored when the process was asked to end is no
+/// failure: it was told when it began, and the nodes or the broker have it still.
+fn at_the_end(result: Result<(), IntakeError>) -> TaskResult {
+    match result {
+        Err(IntakeError::NotStored(error)) => {
+            warn!(%error, "{error}");
+            Ok(())
+        }
+        result => Ok(result?),
+    }
+}
+
 async fn start_api(
     settings: &Settings,
-    repo: &SqliteRepo,
+    reader: Arc<dyn MeasurementReader>,
     supervisor: &mut Supervisor,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), Failure> {
-    let reader = Arc::new(repo.reader());
     let server = ApiServer::bind(api_settings(settings), reader, settings.activity, clock())
         .await
         .map_err(Failure::broken)?;

@@ -18,22 +18,29 @@ use crate::{
 };
 
 /// Another process may hold the database for a while; a broken one stays so.
-const PATIENCE: Patience = Patience::AtMost(Duration::from_secs(30));
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Failure> {
     let settings = settings.with_default_node()?;
-    let repo = app::open_database(&settings).await?;
+    let repo = tokio::select! {
+        opened = app::open_database_within(&settings, PATIENCE) => opened?,
+        () = shutdown.cancelled() => return Err(interrupted()),
+    };
     Presence::look(repo.path());
     let source = app::polling(&settings, Schedule::Once, &repo).await?;
     let round = Round::new(settings.polling.nodes.len());
     let lines = Box::new(round.clone());
     let (_source, result) =
         app::polling_intake(&settings, source, app::writer(&settings, &repo), lines)
-            .with_patience(PATIENCE)
+            .with_patience(Patience::AtMost(PATIENCE))
             .run(shutdown.clone())
             .await;
     repo.close().await;
     round.finish(result, shutdown.is_cancelled())
+}
+
+fn interrupted() -> Failure {
+    Failure::Negative("interrupted before every node was asked".to_owned())
 }
 
 /// What came of the round so far.
@@ -60,13 +67,17 @@ impl Round {
         }
     }
 
-    fn finish(self, result: Result<(), IntakeError>, interrupted: bool) -> Result<(), Failure> {
+    fn finish(self, result: Result<(), IntakeError>, is_interrupted: bool) -> Result<(), Failure> {
         self.progress.finish();
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         say(format_args!("Inserted {}", counts.tally.stored));
-        result.map_err(Failure::broken)?;
-        if interrupted {
-            return Err(Failure::Negative("interrupted before every node was asked".to_owned()));
+        result.map_err(|error| match error {
+            // The trouble behind it was told as an error when it began.
+            IntakeError::NotStored(error) => Failure::Negative(error.to_string()),
+            IntakeError::Source(_) => Failure::broken(error),
+        })?;
+        if is_interrupted {
+            return Err(interrupted());
         }
         if counts.read == 0 {
             return Err(Failure::Negative(format!(

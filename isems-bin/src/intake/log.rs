@@ -1,27 +1,26 @@
 //! What the log says of the intake.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-    time::Duration,
-};
+use std::{mem, time::Duration};
 
-use isems_core::{DeliveryReport, Note, SourceError, SourceId, Tally, wire::RejectReason};
+use isems_core::{DeliveryReport, SourceError, SourceId, Tally};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{
     Observer,
     by_node::{self, ByNode},
+    failing::Failing,
+    oddities::{Oddities, OwnClock},
 };
-use crate::output::counted;
+use crate::{config::duration, output::counted};
 
-/// Writes a line for each log that brought something or could not be read, and
-/// one for each round of polling.
+/// Writes a line for each log that brought something, when one can be read no
+/// more and when it can again, and one for each round of polling.
 #[derive(Debug)]
 pub(crate) struct RoundLog {
     per_round: usize,
     round: Sum,
+    failing: Failing,
     oddities: Oddities,
 }
 
@@ -35,8 +34,23 @@ struct Sum {
 
 impl RoundLog {
     /// For rounds of so many nodes, each of which answers or fails once.
-    pub(crate) fn new(per_round: usize) -> Self {
-        Self { per_round, round: Sum::default(), oddities: Oddities::default() }
+    pub(crate) fn new(per_round: usize, own_clock: OwnClock) -> Self {
+        Self {
+            per_round,
+            round: Sum::default(),
+            failing: Failing::default(),
+            oddities: Oddities::sharing(own_clock),
+        }
+    }
+
+    /// Says that a node that had failed is read again.
+    fn tell_return(&mut self, source: &SourceId) {
+        let now = Instant::now();
+        if let Some((failures, since)) = self.failing.is_read(source) {
+            let lasted = duration::show(Duration::from_secs((now - since).as_secs()));
+            let counted = counted(failures, "failure");
+            info!(%source, failures, "{source}: read again, after {counted} within {lasted}");
+        }
     }
 
     fn end_of_round(&mut self) {
@@ -64,11 +78,22 @@ impl RoundLog {
 impl Observer for RoundLog {
     fn stored(&mut self, report: &DeliveryReport) {
         let DeliveryReport { source, tally, .. } = report;
-        self.oddities.tell(report);
-        if *tally == Tally::default() {
-            debug!(%source, "{source}: nothing new");
+        let is_known = if let Some(why) = &report.failure {
+            !self.failing.fails(source, why, Instant::now())
         } else {
-            tell_counts(report);
+            self.tell_return(source);
+            false
+        };
+        if is_known {
+            debug!(%source, "{source}: as before, {}", in_words(tally));
+            self.oddities.tell_notes(report);
+        } else {
+            self.oddities.tell(report);
+            if *tally == Tally::default() {
+                debug!(%source, "{source}: nothing new");
+            } else {
+                tell_counts(report);
+            }
         }
         self.round.heard += 1;
         self.round.failed += usize::from(report.failure.is_some());
@@ -77,8 +102,12 @@ impl Observer for RoundLog {
     }
 
     fn failed(&mut self, error: &SourceError) {
-        let source = error.source_id();
-        warn!(%source, "{source}: {}", error.describe());
+        let (source, why) = (error.source_id(), error.describe());
+        if self.failing.fails(source, &why, Instant::now()) {
+            warn!(%source, "{source}: {why}");
+        } else {
+            debug!(%source, "{source}: {why}");
+        }
         self.round.heard += 1;
         self.round.failed += 1;
         self.end_of_round();
@@ -98,6 +127,11 @@ pub(crate) struct MinuteLog {
 
 impl MinuteLog {
     const MINUTE: Duration = Duration::from_mins(1);
+
+    /// Tells of our own clock what others that share it did not.
+    pub(crate) fn new(own_clock: OwnClock) -> Self {
+        Self { oddities: Oddities::sharing(own_clock), ..Self::default() }
+    }
 
     /// Tells of what came since the last line, if anything did.
     fn tell(&mut self) {
@@ -168,105 +202,6 @@ fn tell_counts(report: &DeliveryReport) {
     );
 }
 
-/// Writes a line for each line of a node that could not be used, as long as
-/// they are few, and one for each odd thing that is new.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Oddities {
-    said: BTreeSet<String>,
-    clock_doubted: bool,
-    /// Since when things of a kind are told of a source, and how many were.
-    told: BTreeMap<(SourceId, Kind), (Instant, usize)>,
-}
-
-/// What whoever may publish can bring about without end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    RejectedLine,
-    WrongClock,
-}
-
-impl Oddities {
-    /// So many are remembered; nodes can be invented by whoever may publish.
-    const REMEMBERED: usize = 1_000;
-
-    /// So much of a kind is told of one source within a minute: whoever may
-    /// publish must not fill the journal.
-    const A_MINUTE: usize = 20;
-
-    /// Says what is odd about a delivery.
-    pub(crate) fn tell(&mut self, report: &DeliveryReport) {
-        let source = &report.source;
-        for rejected in &report.rejected {
-            let (line, reason, excerpt) = (rejected.line, &rejected.reason, &rejected.excerpt);
-            match reason {
-                RejectReason::BootPlaceholder => {
-                    debug!(%source, line, "{source}: line {line} dropped: {reason}");
-                }
-                // A note says it once for all of them.
-                RejectReason::TooManyNewNodes => {
-                    debug!(%source, "{source}: rejected: {reason}: {excerpt}");
-                }
-                _ if self.is_too_much(source, Kind::RejectedLine, Instant::now()) => {
-                    debug!(%source, line, %reason, "{source}: line {line} rejected: {reason}");
-                }
-                _ => {
-                    warn!(%source, line, %reason, "{source}: line {line} rejected: {reason}: {excerpt}");
-                }
-            }
-        }
-        for note in &report.notes {
-            match note {
-                _ if !self.is_news(note) => {}
-                // Every start of a node brings one: its clock is not set yet.
-                Note::NodeClockWrong { .. }
-                    if self.is_too_much(source, Kind::WrongClock, Instant::now()) =>
-                {
-                    debug!(%source, "{source}: {note}");
-                }
-                Note::NodeClockWrong { .. } => info!(%source, "{source}: {note}"),
-                _ => warn!(%source, "{source}: {note}"),
-            }
-        }
-        if !report.notes.iter().any(is_clock_doubt) {
-            self.clock_doubted = false;
-        }
-    }
-
-    /// Whether enough of this kind was told of this source within the minute;
-    /// says so when that begins.
-    fn is_too_much(&mut self, source: &SourceId, kind: Kind, now: Instant) -> bool {
-        let minute = self.told.entry((source.clone(), kind)).or_insert((now, 0));
-        if now - minute.0 >= MinuteLog::MINUTE {
-            *minute = (now, 0);
-        }
-        minute.1 += 1;
-        if minute.1 == Self::A_MINUTE + 1 {
-            let what = match kind {
-                Kind::RejectedLine => "rejected lines",
-                Kind::WrongClock => "wrong clocks",
-            };
-            warn!(%source, "{source}: further {what} are counted, not told, for a minute");
-        }
-        minute.1 > Self::A_MINUTE
-    }
-
-    /// Whether it was not said before: a wrong clock stays wrong for months.
-    fn is_news(&mut self, note: &Note) -> bool {
-        if is_clock_doubt(note) {
-            // The figures in it change all the time.
-            return !mem::replace(&mut self.clock_doubted, true);
-        }
-        if self.said.len() >= Self::REMEMBERED {
-            self.said.clear();
-        }
-        self.said.insert(note.to_string())
-    }
-}
-
-const fn is_clock_doubt(note: &Note) -> bool {
-    matches!(note, Note::OwnClockDoubted(_))
-}
-
 /// The counts that are not zero, in words.
 pub(crate) fn in_words(tally: &Tally) -> String {
     let mut parts = vec![format!("{} stored", tally.stored)];
@@ -288,26 +223,11 @@ pub(crate) fn in_words(tally: &Tally) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use isems_core::SourceKind;
 
     use super::*;
-
-    #[test]
-    fn so_much_of_a_kind_is_told_of_each_source_within_a_minute() {
-        let mut oddities = Oddities::default();
-        let (one, other) = (SourceId::new("one"), SourceId::new("other"));
-        let begin = Instant::now();
-        let mut is_too_much = |source, kind, seconds| {
-            oddities.is_too_much(source, kind, begin + Duration::from_secs(seconds))
-        };
-        for _ in 0..Oddities::A_MINUTE {
-            assert!(!is_too_much(&one, Kind::RejectedLine, 0));
-        }
-        assert!(is_too_much(&one, Kind::RejectedLine, 59));
-        assert!(!is_too_much(&one, Kind::WrongClock, 59));
-        assert!(!is_too_much(&other, Kind::RejectedLine, 59));
-        assert!(!is_too_much(&one, Kind::RejectedLine, 60));
-    }
 
     #[tokio::test(start_paused = true)]
     async fn what_came_after_a_line_is_due_a_minute_after_it() {

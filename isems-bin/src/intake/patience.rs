@@ -7,11 +7,12 @@ use std::time::Duration;
 pub(crate) enum Patience {
     /// Until it works or the process is asked to end.
     Endless,
-    /// At most so long after the first failure.
+    /// At most so long after the first try began; that may take its time, too.
     AtMost(Duration),
 }
 
-/// What is left for storing when the process is asked to end.
+/// What is left for storing when the process is asked to end, a try that is
+/// under way included.
 pub(super) const LAST_TRIES: Duration = Duration::from_secs(3);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -20,7 +21,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The pauses between tries: 250 ms, then twice as long each time up to 15 s,
 /// but short ones once the process is to end.
-pub(super) fn pause(failures: u32, stopping: bool) -> Duration {
+pub(crate) fn pause(failures: u32, stopping: bool) -> Duration {
     if stopping {
         return LAST_PAUSE;
     }

@@ -226,6 +226,25 @@ async fn at_the_end_a_few_more_tries_are_made_and_then_nothing_is_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_the_end_a_try_that_hangs_is_given_up_as_soon_and_nothing_is_confirmed() {
+    for failing in [false, true] {
+        let bench = bench(1, Patience::Endless, 0);
+        bench.repo.hangs.store(true, Ordering::SeqCst);
+        if failing {
+            // The note of a failure hangs as well.
+            bench.nodes.send(Err(away())).unwrap();
+        }
+        bench.send(0..1);
+        bench.settle().await;
+        let (asked, confirmed) = (Instant::now(), Arc::clone(&bench.confirmed));
+        let ended = tokio::time::timeout(Duration::from_mins(1), bench.end()).await.unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(4), "{failing}: {:?}", asked.elapsed());
+        assert_eq!(ended.is_err(), !failing, "{ended:?}");
+        assert!(confirmed.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_untold_is_told_when_it_is_due_and_at_the_end() {
     let bench = bench(1, Patience::Endless, 0);
     bench.heard.lock().unwrap().due = Some(Instant::now() + Duration::from_mins(1));

@@ -1,4 +1,5 @@
-//! Trouble with storing: told once, for all that suffer of it.
+//! Trouble with storing, or with opening the store: told once, for all that
+//! suffer of it.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,7 +14,7 @@ const QUIET: Duration = Duration::from_mins(1);
 /// Counts the batches that cannot be stored: the trouble is over when the last
 /// of them is stored, and not when something small fits in between.
 #[derive(Debug, Default)]
-pub(super) struct Trouble(Mutex<State>);
+pub(crate) struct Trouble(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -25,7 +26,7 @@ struct State {
 
 /// What a failure is to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(crate) enum News {
     /// There was no trouble before.
     Begins,
     /// It is the same trouble, but its cause is another now, or it is back.
@@ -37,7 +38,7 @@ pub(super) enum News {
 impl Trouble {
     /// Notes that a batch could not be stored because of `cause`, for the first
     /// time or again.
-    pub(super) fn meets(&self, cause: &str, first_time: bool) -> News {
+    pub(crate) fn meets(&self, cause: &str, first_time: bool) -> News {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let is_first = state.stuck == 0;
@@ -58,7 +59,7 @@ impl Trouble {
 
     /// Notes that a batch that had met trouble is stored; if it was the last
     /// one, for how long there was trouble.
-    pub(super) fn passes(&self) -> Option<Duration> {
+    pub(crate) fn passes(&self) -> Option<Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.stuck = state.stuck.saturating_sub(1);
         if state.stuck > 0 {

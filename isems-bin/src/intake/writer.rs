@@ -1,6 +1,6 @@
 //! The one way into the repository for every intake of this process.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use isems_core::{
     Clock, ClockTrust, Collector, Delivery, DeliveryReport, RepoError, SourceError, SourceKind,
@@ -67,23 +67,27 @@ impl Writer {
     /// Stores the deliveries, trying again and again if it cannot be done.
     ///
     /// # Errors
-    /// If `patience` ran out, or the process is to end and the last tries
-    /// failed as well.
+    /// If `patience` ran out, or the process is to end and nothing came of the
+    /// last tries: a database that is locked answers only after a while.
     pub(super) async fn store(
         &self,
         deliveries: &[Delivery],
         patience: Patience,
         stop: &CancellationToken,
     ) -> Result<Vec<DeliveryReport>, NotStored> {
+        let begun = Instant::now();
+        let mut last_tries_over = pin!(async {
+            stop.cancelled().await;
+            sleep(LAST_TRIES).await;
+        });
+        let mut met: Option<RepoError> = None;
         let mut failures: u32 = 0;
-        let mut first_failure = None;
-        let mut stopping_since = None;
         loop {
-            let mut hand = self.hand.lock().await;
-            let now = hand.now();
-            let result = hand.collector.ingest(deliveries, now).await;
-            // Others may try while this one waits.
-            drop(hand);
+            let result = tokio::select! {
+                biased;
+                result = self.ingest(deliveries) => result,
+                () = &mut last_tries_over => break,
+            };
             let cause = match result {
                 Ok(reports) => {
                     if failures > 0 {
@@ -94,22 +98,30 @@ impl Writer {
                 Err(cause) => cause,
             };
             self.tell(&cause, deliveries.len(), failures == 0);
+            met = Some(cause);
             failures = failures.saturating_add(1);
-            let now = Instant::now();
-            let failing_for = now - *first_failure.get_or_insert(now);
-            if stop.is_cancelled() {
-                stopping_since.get_or_insert(now);
+            if is_exhausted(patience, begun.elapsed()) {
+                break;
             }
-            let last_tries_over = stopping_since.is_some_and(|since| now - since >= LAST_TRIES);
-            if last_tries_over || is_exhausted(patience, failing_for) {
-                self.trouble.gives_up();
-                return Err(NotStored { deliveries: deliveries.len(), cause });
-            }
+            let is_stopping = stop.is_cancelled();
             tokio::select! {
-                () = sleep(pause(failures, stopping_since.is_some())) => {}
-                () = stop.cancelled(), if stopping_since.is_none() => {}
+                () = sleep(pause(failures, is_stopping)) => {}
+                () = stop.cancelled(), if !is_stopping => {}
+                () = &mut last_tries_over => break,
             }
         }
+        if met.is_some() {
+            self.trouble.gives_up();
+        }
+        let deliveries = deliveries.len();
+        Err(NotStored { deliveries, cause: met.unwrap_or_else(no_answer) })
+    }
+
+    /// One try. Others may have theirs between two of them.
+    async fn ingest(&self, deliveries: &[Delivery]) -> Result<Vec<DeliveryReport>, RepoError> {
+        let mut hand = self.hand.lock().await;
+        let now = hand.now();
+        hand.collector.ingest(deliveries, now).await
     }
 
     /// How far our own clock, which shows `now`, can be relied on, by what
@@ -131,12 +143,23 @@ impl Writer {
         self.hand.lock().await.collector.surely_passed().await
     }
 
-    /// Notes that a source could not deliver. Nothing is tried again: the next
-    /// failure says more.
-    pub(super) async fn note_failure(&self, error: &SourceError, kind: SourceKind) {
-        let at = self.clock.now();
-        let collector = &mut self.hand.lock().await.collector;
-        if let Err(trouble) = collector.note_failure(error, kind, at).await {
+    /// Notes that a source could not deliver. Nothing is tried again, or waited
+    /// for at the end: the next failure says more.
+    pub(super) async fn note_failure(
+        &self,
+        error: &SourceError,
+        kind: SourceKind,
+        stop: &CancellationToken,
+    ) {
+        let noted = async {
+            let at = self.clock.now();
+            self.hand.lock().await.collector.note_failure(error, kind, at).await
+        };
+        let noted = tokio::select! {
+            noted = noted => noted,
+            () = stop.cancelled() => return,
+        };
+        if let Err(trouble) = noted {
             let source = error.source_id();
             debug!(%source, %trouble, "{source}: its failure could not be noted: {trouble}");
         }
@@ -163,6 +186,12 @@ impl Writer {
             info!(seconds = duration.as_secs(), "storing works again");
         }
     }
+}
+
+/// What a store that hangs would say.
+fn no_answer() -> RepoError {
+    let what = format!("nothing came of storing within {} s", LAST_TRIES.as_secs());
+    RepoError::Unavailable { what, cause: None }
 }
 
 fn is_exhausted(patience: Patience, failing_for: Duration) -> bool {

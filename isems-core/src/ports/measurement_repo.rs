@@ -25,6 +25,9 @@ pub enum RepoError {
         #[source]
         cause: Option<BoxError>,
     },
+    /// It is not open yet. Whoever opens it tells people why and goes on trying.
+    #[error("the measurement store is not open yet")]
+    Opening,
     /// There is no room left.
     #[error("the measurement store is full: {what}")]
     Full {

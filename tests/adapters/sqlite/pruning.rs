@@ -187,10 +187,10 @@ async fn intake_goes_on_while_a_large_backlog_is_pruned() {
 async fn what_a_node_sends_while_much_of_it_is_removed_is_judged_once_and_stored() {
     let place = Place::new();
     let repo = Arc::new(place.open().await);
-    let now = NOW.as_unix();
     let policy = RetentionPolicy { keep_per_node: Some(10), keep_days: None };
 
-    for kind in [Work::Prune, Work::Forget] {
+    // Each at times of its own, so that no line is known from before.
+    for (kind, now) in [(Work::Prune, NOW.as_unix()), (Work::Forget, NOW.as_unix() + 30 * DAY)] {
         let backlog = (0..12_000).map(|i| measurement("A", now - 60 * i - 60, 12.0));
         let mut import = batch(backlog);
         import.origin = BatchOrigin::Import;
@@ -216,7 +216,7 @@ async fn what_a_node_sends_while_much_of_it_is_removed_is_judged_once_and_stored
                     done.unwrap();
                     break;
                 }
-                stored = collector.ingest(&message, NOW) => {
+                stored = collector.ingest(&message, Timestamp::from_unix(now)) => {
                     assert_eq!(stored.unwrap()[0].tally.stored, 1, "{kind:?}");
                     sent += 1;
                 }

@@ -131,8 +131,16 @@ impl Isems {
         Running { child, stdout, stderr, _database: Arc::clone(&self.database) }
     }
 
-    /// Starts `serve` and waits until the API listens.
+    /// Starts `serve` and waits until the API listens and the database is open.
     pub(crate) fn serve(&self) -> Running {
+        let running = self.serve_in_trouble();
+        running.wait_for_log("measurements are kept in ");
+        running
+    }
+
+    /// Starts `serve` and waits until the API listens; the database cannot be
+    /// opened yet.
+    pub(crate) fn serve_in_trouble(&self) -> Running {
         let running = self.start(&["serve"]);
         running.api();
         running
