@@ -1,6 +1,7 @@
 //! Clients that misbehave cost others next to nothing, and the intake nothing.
 
 mod crowd;
+mod many_nodes;
 mod siege;
 
 use std::time::{Duration, Instant};

@@ -130,6 +130,11 @@ pub(super) struct Share {
 }
 
 impl Share {
+    /// How much it is.
+    pub(super) fn amount(&self) -> usize {
+        self.permit.num_permits()
+    }
+
     /// Makes it one of `amount`: gives back the rest, or takes what is lacking if
     /// that is free. `false`: it is not, and the share is what it was. What is
     /// everything is enough for any amount.

@@ -16,7 +16,8 @@ use hyper::body::Bytes;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    body, client::Client, episode::Episode, respond::Problem, scarce::Scarce, settings::ApiLimits,
+    body, client::Client, draft::Draft, episode::Episode, respond::Problem, scarce::Scarce,
+    settings::ApiLimits,
 };
 
 /// What all requests share, so that together they stay within the limits.
@@ -142,6 +143,35 @@ impl Turns {
         self.within(phase, work).await?
     }
 
+    /// Makes something as [`make`](Self::make) does, of which there may be much
+    /// more than usual: room is taken as it is written. If there is not enough,
+    /// it is counted instead, and written anew once there is.
+    pub(super) async fn write<E, F>(
+        &self,
+        kind: Kind,
+        phase: Phase,
+        usual: usize,
+        client: &Arc<Client>,
+        write: impl Fn(Draft) -> F,
+    ) -> Result<Bytes, E>
+    where
+        E: From<Problem>,
+        F: Future<Output = Result<Draft, E>>,
+    {
+        let queue = self.queue(kind);
+        let work = async {
+            let mut size = usual;
+            loop {
+                let room = queue.room.share(size, client).await?;
+                match queue.in_turn(write(Draft::within(room))).await?.finished() {
+                    Ok((bytes, room)) => return Ok(body::holding(bytes, room)),
+                    Err(counted) => size = counted,
+                }
+            }
+        };
+        self.within(phase, work).await?
+    }
+
     /// Waits for something else that an answer needs, no longer than it may
     /// take.
     pub(super) async fn within<T>(
@@ -167,7 +197,7 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::{cell::Cell, io::Write as _};
 
     use tokio::time::sleep;
 
@@ -203,5 +233,41 @@ mod tests {
 
         // Then one of them has its room at once, and the other after it
         assert_eq!((lengths, made.get()), ((Ok(3), Ok(3)), 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_more_than_the_room_that_is_free_is_counted_and_written_once_there_is_more() {
+        // Given an answer that has half of the room for a minute
+        let answer_bytes = 4 * 300_000;
+        let turns = Turns::new(&ApiLimits {
+            answer_bytes,
+            request_time: Duration::from_hours(1),
+            ..ApiLimits::default()
+        });
+        let client = Arc::default();
+        let half = || async { Ok::<_, Problem>((vec![0; 150_000], ())) };
+        let half = turns.make(Kind::Present, Phase::New, 1, &client, half).await.unwrap();
+
+        // When something is written that takes more than is left
+        let kept = Cell::new(Vec::new());
+        let write = |mut draft: Draft| {
+            for piece in 0..200_u8 {
+                draft.write_all(&[piece; 1_000]).unwrap();
+            }
+            kept.set([kept.take(), vec![draft.kept()]].concat());
+            async { Ok::<_, Problem>(draft) }
+        };
+        let written = turns.write(Kind::Present, Phase::New, 1, &client, write);
+        let gone = async {
+            sleep(Duration::from_mins(1)).await;
+            drop(half);
+        };
+        let begin = tokio::time::Instant::now();
+        let (written, ()) = tokio::join!(written, gone);
+
+        // Then no more is kept of it than there is room for, and it comes whole
+        let expected: Vec<u8> = (0..200).flat_map(|piece| [piece; 1_000]).collect();
+        assert!(written.unwrap() == expected);
+        assert_eq!((kept.take(), begin.elapsed().as_secs()), (vec![0, 200_000], 60));
     }
 }
