@@ -1,5 +1,6 @@
 //! Clients that misbehave cost others next to nothing, and the intake nothing.
 
+mod app_files;
 mod crowd;
 mod many_nodes;
 mod siege;

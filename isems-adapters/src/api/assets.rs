@@ -89,8 +89,7 @@ async fn tile(
 ) -> Result<Response<Body>, Problem> {
     let read = || async {
         let reader = tiles.clone();
-        let read = tokio::task::spawn_blocking(move || reader.read(at)).await;
-        Ok::<_, Problem>(match read.map_err(|_| Problem::Broken)? {
+        Ok::<_, Problem>(match turns.blocking(move || reader.read(at)).await? {
             Ok(Some(tile)) => (tile, Some(Ok(()))),
             Ok(None) => (Vec::new(), None),
             Err(error) => (Vec::new(), Some(Err(error))),

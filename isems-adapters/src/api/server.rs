@@ -85,7 +85,8 @@ impl ApiServer {
         activity: ActivityRule,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ApiError> {
-        let app = settings.app_dir.as_deref().map(AppFiles::open).transpose()?;
+        let app = settings.app_dir.as_deref();
+        let app = app.map(|folder| AppFiles::open(folder, &settings.limits)).transpose()?;
         let listen = settings.listen;
         let listening = || {
             let listener = listen_at(listen)?;

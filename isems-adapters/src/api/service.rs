@@ -127,7 +127,7 @@ impl Service {
                     let tiles = &self.settings.map_tiles;
                     return assets::answer(place, headers, tiles, &self.turns, client).await;
                 }
-                (None, Some(app)) => return app.answer(path, headers).await,
+                (None, Some(app)) => return app.answer(path, headers, &self.turns, client).await,
                 (None, None) => Err(Problem::NotFound),
             },
         };

@@ -82,6 +82,12 @@ pub struct ApiLimits {
     /// `request_time`. Meanwhile those go that have taken nothing of theirs for
     /// all of `patience`, longest first, as many as it takes.
     pub answer_bytes: usize,
+    /// Bytes of small files of the app on their way to all clients together, in
+    /// the same manner.
+    pub file_bytes: usize,
+    /// Large files of the app on their way at once, each of them open; others
+    /// wait for their turn in the same manner.
+    pub files: usize,
     /// Clients that may follow events at once; more are answered with `503`.
     pub event_clients: usize,
     /// How many of them may have the same address (IPv6: /64 network). Loopback
@@ -115,6 +121,8 @@ impl Default for ApiLimits {
             patience: Duration::from_secs(5),
             concurrent_reads: 8,
             answer_bytes: 32 * 1024 * 1024,
+            file_bytes: 8 * 1024 * 1024,
+            files: 32,
             event_clients: 64,
             event_clients_per_address: 8,
             event_interval: Duration::from_secs(2),

@@ -20,11 +20,16 @@ use super::{
     settings::ApiLimits,
 };
 
+/// So many files are looked for or read at once.
+const BLOCKING: usize = 8;
+
 /// What all requests share, so that together they stay within the limits.
 pub(super) struct Turns {
     request_time: Duration,
     present: Queue,
     past: Queue,
+    files: Queue,
+    blocking: Arc<Semaphore>,
     overload: Episode,
 }
 
@@ -36,6 +41,8 @@ pub(super) enum Kind {
     Present,
     /// The history of a node, a megabyte or more; a picture of a map.
     Past,
+    /// A file of the app.
+    File,
 }
 
 /// How far an answer is.
@@ -87,6 +94,8 @@ impl Turns {
             request_time: limits.request_time,
             present: queue(for_present, room_for_present),
             past: queue(reads - for_present, room - room_for_present),
+            files: queue(BLOCKING, limits.file_bytes),
+            blocking: Arc::new(Semaphore::new(BLOCKING)),
             overload: Episode::default(),
         }
     }
@@ -95,6 +104,7 @@ impl Turns {
         match kind {
             Kind::Present => &self.present,
             Kind::Past => &self.past,
+            Kind::File => &self.files,
         }
     }
 
@@ -172,6 +182,23 @@ impl Turns {
         self.within(phase, work).await?
     }
 
+    /// Does what blocks, as files do, on one of few threads. What hangs keeps its
+    /// thread, also when nobody waits for it any more, but takes no further ones:
+    /// others, as those who look up the addresses of nodes, need some too.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = Arc::clone(&self.blocking).acquire_owned().await;
+        // The semaphore is never closed.
+        let turn = turn.map_err(|_| Problem::Broken)?;
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        working.await.map_err(|_| Problem::Broken)
+    }
+
     /// Waits for something else that an answer needs, no longer than it may
     /// take.
     pub(super) async fn within<T>(
@@ -196,78 +223,4 @@ impl Turns {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{cell::Cell, io::Write as _};
-
-    use tokio::time::sleep;
-
-    use super::*;
-
-    /// Room for four bytes of histories, and as many turns as wanted.
-    fn turns() -> Turns {
-        let answer_bytes = 5; // A quarter, rounded down, is for what is present.
-        Turns::new(&ApiLimits { answer_bytes, ..ApiLimits::default() })
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_turns_out_larger_than_the_room_that_is_free_is_made_anew_once_there_is_more() {
-        // Given two answers, each larger than usual and together than the room
-        let (turns, made) = (turns(), Cell::new(0));
-        let both_have_room = tokio::sync::Barrier::new(2);
-        let client = Arc::default();
-        let answer = || async {
-            made.set(made.get() + 1);
-            if made.get() <= 2 {
-                both_have_room.wait().await;
-            }
-            Ok::<_, Problem>((vec![0; 3], ()))
-        };
-        let takes_a_second = || async {
-            let made = turns.make(Kind::Past, Phase::New, 1, &client, answer).await;
-            sleep(Duration::from_secs(1)).await;
-            made.map(|(bytes, ())| bytes.len())
-        };
-
-        // When both are asked for at once
-        let lengths = tokio::join!(takes_a_second(), takes_a_second());
-
-        // Then one of them has its room at once, and the other after it
-        assert_eq!((lengths, made.get()), ((Ok(3), Ok(3)), 3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_more_than_the_room_that_is_free_is_counted_and_written_once_there_is_more() {
-        // Given an answer that has half of the room for a minute
-        let answer_bytes = 4 * 300_000;
-        let turns = Turns::new(&ApiLimits {
-            answer_bytes,
-            request_time: Duration::from_hours(1),
-            ..ApiLimits::default()
-        });
-        let client = Arc::default();
-        let half = || async { Ok::<_, Problem>((vec![0; 150_000], ())) };
-        let half = turns.make(Kind::Present, Phase::New, 1, &client, half).await.unwrap();
-
-        // When something is written that takes more than is left
-        let kept = Cell::new(Vec::new());
-        let write = |mut draft: Draft| {
-            for piece in 0..200_u8 {
-                draft.write_all(&[piece; 1_000]).unwrap();
-            }
-            kept.set([kept.take(), vec![draft.kept()]].concat());
-            async { Ok::<_, Problem>(draft) }
-        };
-        let written = turns.write(Kind::Present, Phase::New, 1, &client, write);
-        let gone = async {
-            sleep(Duration::from_mins(1)).await;
-            drop(half);
-        };
-        let begin = tokio::time::Instant::now();
-        let (written, ()) = tokio::join!(written, gone);
-
-        // Then no more is kept of it than there is room for, and it comes whole
-        let expected: Vec<u8> = (0..200).flat_map(|piece| [piece; 1_000]).collect();
-        assert!(written.unwrap() == expected);
-        assert_eq!((kept.take(), begin.elapsed().as_secs()), (vec![0, 200_000], 60));
-    }
-}
+mod tests;
