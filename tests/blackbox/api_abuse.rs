@@ -103,7 +103,7 @@ fn running_out_of_files_neither_ends_nor_spins_the_collector() {
         .nodes([&node])
         .set("ISEMS_POLL_INTERVAL", "1s")
         .set("ISEMS_COMMIT_INTERVAL", "0s")
-        .open_files(36);
+        .open_files(48);
     let serving = isems.serve();
     isems.database().wait_for_rows(42);
     let mut crowd = Crowd::default();

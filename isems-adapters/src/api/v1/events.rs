@@ -217,7 +217,7 @@ mod tests {
     async fn served(events: &Events, peers: impl IntoIterator<Item = String>) -> usize {
         let mut streams = Vec::new();
         for peer in peers {
-            let client = Arc::new(Client::at(peer.parse().unwrap()));
+            let client = Arc::new(Client::at(peer.parse().unwrap(), &ApiLimits::default()));
             streams.extend(events.answer(&HeaderMap::new(), true, &client).await);
         }
         streams.len()
