@@ -95,7 +95,7 @@ async fn tile(
             Err(error) => (Vec::new(), Some(Err(error))),
         })
     };
-    let (tile, found) = turns.make(Kind::Past, Phase::New, USUAL_TILE, client, read).await?;
+    let (tile, found) = turns.make(Kind::File, Phase::New, USUAL_TILE, client, read).await?;
     Ok(match found {
         Some(Ok(())) => {
             let mut response = respond::with_type(tiles.media_type(), body::full(tile));

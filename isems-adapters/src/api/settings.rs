@@ -89,8 +89,8 @@ pub struct ApiLimits {
     /// (IPv6: /64 network) have half of each kind, or a single answer. Loopback is
     /// exempt: a reverse proxy lives there.
     pub answer_bytes: usize,
-    /// Bytes of small files of the app on their way to all clients together, in
-    /// the same manner.
+    /// Bytes of small files of the app and of map tiles on their way to all clients
+    /// together, in the same manner.
     pub file_bytes: usize,
     /// Large files of the app on their way at once, each of them open; others
     /// wait for their turn in the same manner.

@@ -39,9 +39,9 @@ pub(super) struct Turns {
 pub(super) enum Kind {
     /// How things are now: some bytes of each node.
     Present,
-    /// The history of a node, a megabyte or more; a picture of a map.
+    /// The history of a node, a megabyte or more.
     Past,
-    /// A file of the app.
+    /// A file of the app, a picture of a map: what the repository is not asked for.
     File,
 }
 
