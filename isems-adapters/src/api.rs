@@ -17,6 +17,7 @@ mod body;
 mod client;
 mod connection;
 mod connections;
+mod draft;
 mod episode;
 mod etag;
 mod guarded_io;

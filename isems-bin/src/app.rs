@@ -152,18 +152,23 @@ fn mqtt_intake(
 /// Connections of the API that are always allowed.
 const FEW_CONNECTIONS: usize = 8;
 
-/// How the API is served. Its connections leave half of what may be open to
-/// the intake and the database. What is under way when the program is to end
+/// How the API is served. Its connections, and the files of the app that it has
+/// open, leave half of what may be open to the intake and the database. What is under way when the program is to end
 /// gets less time than by default: all stages share one deadline.
 fn api_settings(settings: &Settings) -> ApiSettings {
     let default = ApiLimits::default();
-    let half = open_files::limit().map_or(default.connections, |files| files / 2);
+    let half = open_files::limit().map_or(usize::MAX, |files| files / 2);
+    let files = default.files.min(half / 4).max(1);
+    let for_files = if settings.api.app_dir.is_some() { files } else { 0 };
     ApiSettings {
         cors_origin: settings.api.cors_origin.clone(),
         app_dir: settings.api.app_dir.clone(),
         map_tiles: settings.api.map_tiles.clone(),
         limits: ApiLimits {
-            connections: default.connections.min(half.max(FEW_CONNECTIONS)),
+            connections: default
+                .connections
+                .min(half.saturating_sub(for_files).max(FEW_CONNECTIONS)),
+            files,
             drain_time: Duration::from_secs(3),
             ..default
         },

@@ -48,11 +48,27 @@ impl Query {
         nodes: Nodes,
         now: Timestamp,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
-        let active_since = match nodes {
+        self.reader.latest(self.since(nodes, now)).await
+    }
+
+    /// Shows [`latest`](Self::latest) one by one, all as of one moment.
+    ///
+    /// # Errors
+    /// See [`RepoError`]; some may have been shown by then.
+    pub async fn each_latest(
+        &self,
+        nodes: Nodes,
+        now: Timestamp,
+        show: &mut (dyn FnMut(StoredMeasurement) + Send),
+    ) -> Result<(), RepoError> {
+        self.reader.each_latest(self.since(nodes, now), show).await
+    }
+
+    fn since(&self, nodes: Nodes, now: Timestamp) -> Option<Timestamp> {
+        match nodes {
             Nodes::Active => Some(self.activity.active_since(now)),
             Nodes::All => None,
-        };
-        self.reader.latest(active_since).await
+        }
     }
 
     /// The newest [`RECENT`](Self::RECENT) measurements of a node, newest

@@ -1,7 +1,9 @@
 //! Clients that misbehave cost others next to nothing, and the intake nothing.
 
 mod addresses;
+mod app_files;
 mod crowd;
+mod many_nodes;
 mod siege;
 
 use std::time::{Duration, Instant};

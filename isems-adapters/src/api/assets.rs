@@ -90,14 +90,13 @@ async fn tile(
 ) -> Result<Response<Body>, Problem> {
     let read = || async {
         let reader = tiles.clone();
-        let read = tokio::task::spawn_blocking(move || reader.read(at)).await;
-        Ok::<_, Problem>(match read.map_err(|_| Problem::Broken)? {
+        Ok::<_, Problem>(match turns.blocking(move || reader.read(at)).await? {
             Ok(Some(tile)) => (tile, Some(Ok(()))),
             Ok(None) => (Vec::new(), None),
             Err(error) => (Vec::new(), Some(Err(error))),
         })
     };
-    let (tile, found) = turns.make(Kind::Past, Phase::New, USUAL_TILE, client, read).await?;
+    let (tile, found) = turns.make(Kind::File, Phase::New, USUAL_TILE, client, read).await?;
     Ok(match found {
         Some(Ok(())) => {
             let mut response = respond::with_type(tiles.media_type(), body::full(tile));

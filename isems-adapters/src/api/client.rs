@@ -3,26 +3,57 @@
 use std::{
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connections;
+use super::{connections, settings::ApiLimits};
 
 /// One connection's client. What it holds up (room for answers, say) is known
 /// to others, who may have to give it up.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Client {
     address: Option<IpAddr>,
-    stalled_since: Mutex<Option<Instant>>,
+    per_byte: Duration,
+    most_credit: Duration,
+    taking: Mutex<Taking>,
     given_up: CancellationToken,
+}
+
+/// How it takes what it is given.
+#[derive(Debug)]
+struct Taking {
+    /// Something waits for it that it does not take.
+    stalled_since: Option<Instant>,
+    /// Waiting for it uses this up, and what it takes gives some back.
+    credit: Duration,
+}
+
+/// How a client lags while others wait; the first goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lag {
+    /// It takes nothing, since this moment.
+    Stalled(Instant),
+    /// It takes something, but too little on the whole, since this moment.
+    Slow(Instant),
 }
 
 impl Client {
     /// The client at this address.
-    pub(super) fn at(peer: IpAddr) -> Self {
-        Self { address: connections::counted_as(peer), ..Self::default() }
+    pub(super) fn at(peer: IpAddr, limits: &ApiLimits) -> Self {
+        Self { address: connections::counted_as(peer), ..Self::under(limits) }
+    }
+
+    fn under(limits: &ApiLimits) -> Self {
+        Self {
+            address: None,
+            per_byte: Duration::from_secs(1) / limits.steady_reader.max(1),
+            most_credit: limits.steady_time,
+            taking: Mutex::new(Taking { stalled_since: None, credit: limits.steady_time }),
+            given_up: CancellationToken::new(),
+        }
     }
 
     /// The address (IPv6: the network) under which it is counted; `None`: it is
@@ -33,17 +64,31 @@ impl Client {
 
     /// It takes nothing just now, since this moment.
     pub(super) fn stalls(&self, since: Instant) {
-        *self.lock() = Some(since);
+        self.lock().stalled_since = Some(since);
     }
 
-    /// It takes something again.
-    pub(super) fn goes_on(&self) {
-        *self.lock() = None;
+    /// It takes something again: so many bytes.
+    pub(super) fn goes_on(&self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let mut taking = self.lock();
+        let waited = taking.stalled_since.take().map(|since| since.elapsed());
+        let left = taking.credit.saturating_sub(waited.unwrap_or_default());
+        let earned = self.per_byte.saturating_mul(bytes);
+        taking.credit = left.saturating_add(earned).min(self.most_credit);
     }
 
-    /// Since when something waits for it that it does not take.
-    pub(super) fn stalled_since(&self) -> Option<Instant> {
-        *self.lock()
+    /// How it lags, if others who wait need not be patient with it any longer.
+    pub(super) fn lags(&self, patience: Duration) -> Option<Lag> {
+        let taking = self.lock();
+        let since = taking.stalled_since?;
+        let waited = since.elapsed();
+        if waited >= patience {
+            Some(Lag::Stalled(since))
+        } else if waited >= taking.credit {
+            Some(Lag::Slow(since + taking.credit))
+        } else {
+            None
+        }
     }
 
     /// Ends its connection, whatever is on its way.
@@ -61,7 +106,14 @@ impl Client {
         &self.given_up
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.stalled_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Taking> {
+        self.taking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Default for Client {
+    fn default() -> Self {
+        Self::under(&ApiLimits::default())
     }
 }

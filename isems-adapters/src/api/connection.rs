@@ -45,7 +45,7 @@ pub(super) async fn serve(
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let limits = service.limits();
-    let client = Arc::new(Client::at(peer.ip()));
+    let client = Arc::new(Client::at(peer.ip(), limits));
     let io = GuardedIo::new(stream, Arc::clone(&client), limits);
     let (unread, open_ended) = (io.unread(), io.open_ended());
     let answer = |mut request: Request<Incoming>| {
@@ -100,7 +100,7 @@ pub(super) async fn serve(
                 return;
             }
             () = client.given_up().cancelled() => {
-                tracing::debug!(%peer, "dropped an API connection that takes nothing while others wait");
+                tracing::debug!(%peer, "dropped an API connection that takes next to nothing while others wait");
                 return;
             }
             () = draining.cancelled(), if !asked_to_end => {

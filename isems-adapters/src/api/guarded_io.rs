@@ -108,9 +108,9 @@ impl<T> GuardedIo<T> {
         if let Poll::Ready(result) = written {
             if let Some(blocked) = self.blocked.take() {
                 self.credit = self.credit.saturating_sub(blocked.since.elapsed());
-                self.client.goes_on();
             }
             let bytes = result.as_ref().copied().unwrap_or(0);
+            self.client.goes_on(bytes);
             let earned = self.per_byte.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
             self.credit = self.credit.saturating_add(earned).min(self.most_credit);
             return Poll::Ready(result);
@@ -270,6 +270,30 @@ mod tests {
         bounded(io.write_all(&vec![0; 256 * 1024])).await.unwrap();
         drop(io);
         assert_eq!(reader.await.unwrap(), 256 * 1024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_takes_is_told_to_those_who_wait_for_it() {
+        // Given a client that takes a kilobyte each second
+        let (ours, mut theirs) = duplex(1024);
+        let client = Arc::new(Client::default());
+        let mut io = GuardedIo::new(ours, Arc::clone(&client), &limits());
+        let reader = tokio::spawn(async move {
+            while theirs.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let written = tokio::spawn(async move { io.write_all(&vec![0; 64 * 1024]).await });
+        // Then it is known after a while that this is too little, and not before
+        let patience = Duration::from_secs(5);
+        let begin = Instant::now();
+        while client.lags(patience).is_none() {
+            assert!(begin.elapsed() < Duration::from_mins(1));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(begin.elapsed() > Duration::from_secs(30), "{:?}", begin.elapsed());
+        written.abort();
+        reader.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

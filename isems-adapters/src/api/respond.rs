@@ -55,7 +55,7 @@ impl Problem {
     }
 
     /// For what was read but cannot be written as JSON.
-    pub(super) fn unwritable(error: &serde_json::Error) -> Self {
+    pub(super) fn unwritable(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "measurements could not be written as JSON");
         Self::Broken
     }

@@ -1,166 +1,88 @@
 //! Something of which there is only so much for all clients together.
 
+mod pool;
+
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{
-    pin,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
-
+use self::pool::{Part, Pool};
 use super::{client::Client, respond::Problem};
 
-/// How often one who waits looks for somebody who has used up the patience.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// Room, places: shares of it are held by clients. While one waits for a share,
-/// those go that take nothing of what they were given, longest first: they
-/// would hold it until they are cut off by themselves. No more of them go than
-/// it takes, and none if all of them would not do.
+/// Room, places: shares of it are held by clients, those of one address up to
+/// half of it. While one waits for a share, others may have to go.
 #[derive(Debug)]
 pub(super) struct Scarce {
-    most: u32,
+    all: Pool,
+    most: usize,
     patience: Duration,
-    free: Arc<Semaphore>,
-    /// Those who wait stand in line, and only the first one looks whom to give
-    /// up: what the others need may be there by then.
-    line: tokio::sync::Mutex<()>,
-    holders: Arc<Mutex<Holders>>,
-}
-
-#[derive(Debug, Default)]
-struct Holders {
-    next: u64,
-    shares: HashMap<u64, Held>,
-}
-
-#[derive(Debug)]
-struct Held {
-    client: Arc<Client>,
-    amount: u32,
+    of_address: Mutex<HashMap<IpAddr, Arc<Pool>>>,
 }
 
 impl Scarce {
     /// So much of it, held by clients that may take nothing of what they were
     /// given for as long as the patience of others.
     pub(super) fn new(most: usize, patience: Duration) -> Self {
-        const MOST: u32 = 1 << 28; // Fits `Semaphore::MAX_PERMITS` on 32-bit machines.
-        let most = u32::try_from(most).unwrap_or(MOST).clamp(1, MOST);
-        Self {
-            most,
-            patience,
-            free: Arc::new(Semaphore::new(most as usize)),
-            line: tokio::sync::Mutex::default(),
-            holders: Arc::default(),
-        }
+        let all = Pool::new(most, patience);
+        Self { all, most, patience, of_address: Mutex::default() }
     }
 
     /// A share of `amount` (of everything, if that is less) for this client,
-    /// once there is so much.
+    /// once there is so much. A single share may be more than half.
     pub(super) async fn share(
         &self,
         amount: usize,
         client: &Arc<Client>,
     ) -> Result<Share, Problem> {
-        let amount = u32::try_from(amount).unwrap_or(u32::MAX).min(self.most);
-        let _first = self.line.lock().await;
-        let taking = Arc::clone(&self.free).acquire_many_owned(amount);
-        pin!(taking);
-        let mut look = Duration::ZERO;
-        let permit = loop {
-            if let Ok(taken) = timeout(look, taking.as_mut()).await {
-                // The semaphore is never closed.
-                break taken.map_err(|_| Problem::Broken)?;
-            }
-            lock(&self.holders).give_up_one_for(amount, self.most, self.patience);
-            look = LOOK;
+        // Who waits for others of the same address is in nobody else's way.
+        let own = match client.address().map(|address| self.of(address)) {
+            Some(own) => Some(own.part(amount, client).await?),
+            None => None,
         };
-        let id = lock(&self.holders).add(client, amount);
-        let (free, holders) = (Arc::clone(&self.free), Arc::clone(&self.holders));
-        Ok(Share { most: self.most, permit, free, holders, id })
-    }
-}
-
-impl Holders {
-    fn add(&mut self, client: &Arc<Client>, amount: u32) -> u64 {
-        self.next += 1;
-        self.shares.insert(self.next, Held { client: Arc::clone(client), amount });
-        self.next
+        Ok(Share { all: self.all.part(amount, client).await?, own })
     }
 
-    /// Gives up the client that has taken nothing for longest, if one who needs
-    /// `amount` does not get it without, and would get it if all those went whose
-    /// patience is used up.
-    fn give_up_one_for(&self, amount: u32, most: u32, patience: Duration) {
-        let (mut held, mut stalled, mut longest) = (0, 0, None);
-        // What those hold who were given up is free in a moment.
-        let staying = self.shares.values().filter(|share| !share.client.is_given_up());
-        for Held { client, amount } in staying {
-            held += amount;
-            let since = client.stalled_since().filter(|since| since.elapsed() >= patience);
-            if let Some(since) = since {
-                stalled += amount;
-                if longest.is_none_or(|(longest, _)| since < longest) {
-                    longest = Some((since, client));
-                }
-            }
-        }
-        let free = most.saturating_sub(held);
-        if free < amount
-            && amount <= free + stalled
-            && let Some((_, client)) = longest
-        {
-            client.give_up();
-        }
+    /// What those of one address may hold.
+    fn of(&self, address: IpAddr) -> Arc<Pool> {
+        let mut of_address = self.of_address.lock().unwrap_or_else(PoisonError::into_inner);
+        of_address.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.is_whole());
+        let half = || Arc::new(Pool::new(self.most / 2, self.patience));
+        Arc::clone(of_address.entry(address).or_insert_with(half))
     }
 }
 
 /// A client's share; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Share {
-    most: u32,
-    permit: OwnedSemaphorePermit,
-    free: Arc<Semaphore>,
-    holders: Arc<Mutex<Holders>>,
-    id: u64,
+    all: Part,
+    /// The same of what those of its address may hold.
+    own: Option<Part>,
 }
 
 impl Share {
+    /// How much it is.
+    pub(super) fn amount(&self) -> usize {
+        self.all.amount()
+    }
+
     /// Makes it one of `amount`: gives back the rest, or takes what is lacking if
     /// that is free. `false`: it is not, and the share is what it was. What is
     /// everything is enough for any amount.
     pub(super) fn fits(&mut self, amount: usize) -> bool {
-        let amount = u32::try_from(amount).unwrap_or(u32::MAX).min(self.most) as usize;
-        let has = self.permit.num_permits();
-        if amount < has {
-            drop(self.permit.split(has - amount));
-        } else if amount > has {
-            // Fits `u32`, as `most` does.
-            let lacking = u32::try_from(amount - has).unwrap_or(u32::MAX);
-            let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(lacking) else {
-                return false;
-            };
-            self.permit.merge(more);
+        let Some(own) = &mut self.own else { return self.all.fits(amount) };
+        let before = own.amount();
+        if !own.fits(amount) {
+            return false;
         }
-        if let Some(held) = lock(&self.holders).shares.get_mut(&self.id) {
-            held.amount = u32::try_from(amount).unwrap_or(self.most);
+        let fits = self.all.fits(amount);
+        if !fits {
+            own.fits(before);
         }
-        true
+        fits
     }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        lock(&self.holders).shares.remove(&self.id);
-    }
-}
-
-fn lock(holders: &Mutex<Holders>) -> MutexGuard<'_, Holders> {
-    holders.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -56,6 +56,12 @@ const SHORT_PAUSE: Duration = Duration::from_millis(10);
 /// on loopback has 64 KiB: each would wait for the receipt of the one before.
 const SEND_BUFFER: u32 = 64 * 1024;
 
+/// How long a client may acknowledge nothing of what was sent to it, or have no
+/// room for more, until its connection ends. One that vanished (asleep, out of
+/// reach) would hold what it has, as its place among those who follow events,
+/// for a quarter of an hour: so long does the system try by itself.
+const GONE: Duration = Duration::from_mins(1);
+
 /// How many connections may wait to be accepted, as tokio has it.
 const BACKLOG: u32 = 1024;
 
@@ -85,10 +91,11 @@ impl ApiServer {
         activity: ActivityRule,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ApiError> {
-        let app = settings.app_dir.as_deref().map(AppFiles::open).transpose()?;
+        let app = settings.app_dir.as_deref();
+        let app = app.map(|folder| AppFiles::open(folder, &settings.limits)).transpose()?;
         let listen = settings.listen;
         let listening = || {
-            let listener = listen_at(listen)?;
+            let listener = listen_at(listen, GONE)?;
             let local_addr = listener.local_addr()?;
             Ok((listener, local_addr))
         };
@@ -171,8 +178,9 @@ impl ApiServer {
     }
 }
 
-/// Listens at an address; connections have small buffers on our side.
-fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens at an address; connections have small buffers on our side and end
+/// when their client is `gone` for so long.
+fn listen_at(address: SocketAddr, gone: Duration) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // As tokio does by itself: or else the address of a process that has just
     // ended could not be had for a minute. On Windows it would mean another thing.
@@ -180,6 +188,10 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     // Connections inherit it.
     socket.set_send_buffer_size(SEND_BUFFER)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(gone))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = gone;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -188,5 +200,28 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "an API connection ended by a fault in the program");
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_any_more_is_gone_also_for_the_system() {
+        const MUCH: &[u8] = &[0; 1 << 20];
+        let gone = Duration::from_secs(1);
+        let listener = listen_at(([127, 0, 0, 1], 0).into(), gone).unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(4_096).unwrap();
+        let _client = client.connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+
+        let written = timeout(Duration::from_secs(20), stream.write_all(MUCH)).await;
+
+        let error = written.expect("it is waited for").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::{HeaderMap, Method, Request, Response, body::Bytes};
 use isems_core::{
-    ActivityRule, Clock, MeasurementReader, NodeId, Query, RepoError, StoredMeasurement,
+    ActivityRule, Clock, MeasurementReader, NodeId, Nodes, Query, RepoError, StoredMeasurement,
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     assets,
     body::Body,
     client::Client,
+    draft::Draft,
     respond::{self, Problem},
     route::Route,
     settings::{ApiLimits, ApiSettings, CorsOrigin},
@@ -130,7 +131,7 @@ impl Service {
                     let tiles = &self.settings.map_tiles;
                     return assets::answer(place, headers, tiles, &self.turns, client).await;
                 }
-                (None, Some(app)) => return app.answer(path, headers).await,
+                (None, Some(app)) => return app.answer(path, headers, &self.turns, client).await,
                 (None, None) => Err(Problem::NotFound),
             },
         };
@@ -142,6 +143,10 @@ impl Service {
 
     /// The JSON of a route, within the time that a request may take.
     async fn json(&self, route: &Route, client: &Arc<Client>) -> Result<Bytes, Problem> {
+        if let Route::Latest(nodes) = route {
+            let write = |draft| self.latest(*nodes, draft);
+            return self.turns.write(Kind::Present, Phase::New, USUAL_PRESENT, client, write).await;
+        }
         let (kind, usual) = match route {
             Route::Recent(_) => (Kind::Past, USUAL_HISTORY),
             _ => (Kind::Present, USUAL_PRESENT),
@@ -156,10 +161,6 @@ impl Service {
         let zone = &self.settings.zone;
         let now = self.clock.now();
         let json = match route {
-            Route::Latest(nodes) => {
-                let rows = self.query.latest(*nodes, now).await;
-                view::measurements(&trouble.told(Reading::Newest, rows)?, zone, ())
-            }
             Route::Recent(name) => {
                 let rows = self.recent(name.as_deref()).await;
                 view::measurements(&trouble.told(Reading::History, rows)?, zone, ())
@@ -171,6 +172,14 @@ impl Service {
             _ => return Err(Problem::NotFound),
         };
         json.map_err(|error| Problem::unwritable(&error))
+    }
+
+    /// Writes the newest measurements of nodes, of which there may be very many.
+    async fn latest(&self, nodes: Nodes, draft: Draft) -> Result<Draft, Problem> {
+        let mut json = view::Writer::new(draft, &self.settings.zone);
+        let read = self.query.each_latest(nodes, self.clock.now(), &mut |row| json.row(&row)).await;
+        self.trouble.told(Reading::Newest, read)?;
+        json.end().map_err(|error| Problem::unwritable(&error))
     }
 
     /// A name that no node can have is that of an unknown node: nothing there.

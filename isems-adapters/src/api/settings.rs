@@ -75,14 +75,27 @@ pub struct ApiLimits {
     /// To be longer than the pauses of one that takes an answer slowly, and
     /// shorter than `request_time`, after which who waits is told `503`.
     pub patience: Duration,
+    /// Bytes per second that a client must take while another waits for what it
+    /// holds, over `steady_time`; or else it can be given up too.
+    pub steady_reader: u32,
+    /// See `steady_reader`.
+    pub steady_time: Duration,
     /// Requests that read measurements at once; others wait for their turn. Half
     /// of the turns are for histories, half for everything else.
     pub concurrent_reads: usize,
     /// Bytes of measurements on their way to all clients together, three quarters
     /// of them for histories; an answer for which there is no room waits, at most
     /// `request_time`. Meanwhile those go that have taken nothing of theirs for
-    /// all of `patience`, longest first, as many as it takes.
+    /// all of `patience`, longest first, as many as it takes. Clients of one address
+    /// (IPv6: /64 network) have half of each kind, or a single answer. Loopback is
+    /// exempt: a reverse proxy lives there.
     pub answer_bytes: usize,
+    /// Bytes of small files of the app and of map tiles on their way to all clients
+    /// together, in the same manner.
+    pub file_bytes: usize,
+    /// Large files of the app on their way at once, each of them open; others
+    /// wait for their turn in the same manner.
+    pub files: usize,
     /// Clients that may follow events at once; more are answered with `503`.
     pub event_clients: usize,
     /// How many of them may have the same address (IPv6: /64 network). Loopback
@@ -94,8 +107,8 @@ pub struct ApiLimits {
     /// How long a client that follows events may hear nothing before it gets a
     /// sign of life.
     pub event_heartbeat: Duration,
-    /// Exports under way at once; others wait for their turn in the same
-    /// manner.
+    /// Exports under way at once, half of them for one address; others wait for
+    /// their turn in the same manner.
     pub exports: usize,
     /// How long answers that are under way may take when the server stops.
     pub drain_time: Duration,
@@ -114,8 +127,12 @@ impl Default for ApiLimits {
             write_stall: Duration::from_secs(20),
             slowest_reader: 1024,
             patience: Duration::from_secs(5),
+            steady_reader: 4 * 1024,
+            steady_time: Duration::from_secs(30),
             concurrent_reads: 8,
             answer_bytes: 32 * 1024 * 1024,
+            file_bytes: 8 * 1024 * 1024,
+            files: 32,
             event_clients: 64,
             event_clients_per_address: 8,
             event_interval: Duration::from_secs(2),

@@ -16,14 +16,20 @@ use hyper::body::Bytes;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    body, client::Client, episode::Episode, respond::Problem, scarce::Scarce, settings::ApiLimits,
+    body, client::Client, draft::Draft, episode::Episode, respond::Problem, scarce::Scarce,
+    settings::ApiLimits,
 };
+
+/// So many files are looked for or read at once.
+const BLOCKING: usize = 8;
 
 /// What all requests share, so that together they stay within the limits.
 pub(super) struct Turns {
     request_time: Duration,
     present: Queue,
     past: Queue,
+    files: Queue,
+    blocking: Arc<Semaphore>,
     overload: Episode,
 }
 
@@ -33,8 +39,10 @@ pub(super) struct Turns {
 pub(super) enum Kind {
     /// How things are now: some bytes of each node.
     Present,
-    /// The history of a node, a megabyte or more; a picture of a map.
+    /// The history of a node, a megabyte or more.
     Past,
+    /// A file of the app, a picture of a map: what the repository is not asked for.
+    File,
 }
 
 /// How far an answer is.
@@ -86,6 +94,8 @@ impl Turns {
             request_time: limits.request_time,
             present: queue(for_present, room_for_present),
             past: queue(reads - for_present, room - room_for_present),
+            files: queue(BLOCKING, limits.file_bytes),
+            blocking: Arc::new(Semaphore::new(BLOCKING)),
             overload: Episode::default(),
         }
     }
@@ -94,6 +104,7 @@ impl Turns {
         match kind {
             Kind::Present => &self.present,
             Kind::Past => &self.past,
+            Kind::File => &self.files,
         }
     }
 
@@ -142,6 +153,52 @@ impl Turns {
         self.within(phase, work).await?
     }
 
+    /// Makes something as [`make`](Self::make) does, of which there may be much
+    /// more than usual: room is taken as it is written. If there is not enough,
+    /// it is counted instead, and written anew once there is.
+    pub(super) async fn write<E, F>(
+        &self,
+        kind: Kind,
+        phase: Phase,
+        usual: usize,
+        client: &Arc<Client>,
+        write: impl Fn(Draft) -> F,
+    ) -> Result<Bytes, E>
+    where
+        E: From<Problem>,
+        F: Future<Output = Result<Draft, E>>,
+    {
+        let queue = self.queue(kind);
+        let work = async {
+            let mut size = usual;
+            loop {
+                let room = queue.room.share(size, client).await?;
+                match queue.in_turn(write(Draft::within(room))).await?.finished() {
+                    Ok((bytes, room)) => return Ok(body::holding(bytes, room)),
+                    Err(counted) => size = counted,
+                }
+            }
+        };
+        self.within(phase, work).await?
+    }
+
+    /// Does what blocks, as files do, on one of few threads. What hangs keeps its
+    /// thread, also when nobody waits for it any more, but takes no further ones:
+    /// others, as those who look up the addresses of nodes, need some too.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = Arc::clone(&self.blocking).acquire_owned().await;
+        // The semaphore is never closed.
+        let turn = turn.map_err(|_| Problem::Broken)?;
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        working.await.map_err(|_| Problem::Broken)
+    }
+
     /// Waits for something else that an answer needs, no longer than it may
     /// take.
     pub(super) async fn within<T>(
@@ -166,42 +223,4 @@ impl Turns {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use tokio::time::sleep;
-
-    use super::*;
-
-    /// Room for four bytes of histories, and as many turns as wanted.
-    fn turns() -> Turns {
-        let answer_bytes = 5; // A quarter, rounded down, is for what is present.
-        Turns::new(&ApiLimits { answer_bytes, ..ApiLimits::default() })
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_turns_out_larger_than_the_room_that_is_free_is_made_anew_once_there_is_more() {
-        // Given two answers, each larger than usual and together than the room
-        let (turns, made) = (turns(), Cell::new(0));
-        let both_have_room = tokio::sync::Barrier::new(2);
-        let client = Arc::default();
-        let answer = || async {
-            made.set(made.get() + 1);
-            if made.get() <= 2 {
-                both_have_room.wait().await;
-            }
-            Ok::<_, Problem>((vec![0; 3], ()))
-        };
-        let takes_a_second = || async {
-            let made = turns.make(Kind::Past, Phase::New, 1, &client, answer).await;
-            sleep(Duration::from_secs(1)).await;
-            made.map(|(bytes, ())| bytes.len())
-        };
-
-        // When both are asked for at once
-        let lengths = tokio::join!(takes_a_second(), takes_a_second());
-
-        // Then one of them has its room at once, and the other after it
-        assert_eq!((lengths, made.get()), ((Ok(3), Ok(3)), 3));
-    }
-}
+mod tests;

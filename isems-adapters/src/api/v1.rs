@@ -17,8 +17,8 @@ use hyper::{
     header::{CONTENT_ENCODING, ETAG, HeaderValue, VARY},
 };
 use isems_core::{
-    ActivityRule, Clock, HistoryRange, MeasurementReader, NodeId, SourceSummary, StoredMeasurement,
-    Timestamp,
+    ActivityRule, Clock, HistoryRange, MeasurementReader, NodeId, RepoError, SourceSummary,
+    StoredMeasurement, Timestamp,
 };
 use jiff::tz::TimeZone;
 
@@ -203,13 +203,33 @@ impl V1 {
         now: Timestamp,
     ) -> Result<Page<StoredMeasurement>, Fault> {
         let asked = Asked::of(parameters)?;
-        let active = parameters.boolean("active")?;
-        let since = (active == Some(true)).then(|| self.activity.active_since(now));
-        let mut rows = self.trouble.told(Reading::Newest, self.reader.latest(since).await)?;
-        if active == Some(false) {
-            rows.retain(|row| !self.activity.is_active(row.measurement.observed, now));
-        }
-        Ok(asked.page(rows, node_of))
+        let rows = match parameters.boolean("active")? {
+            Some(false) => self.inactive(&asked, now).await,
+            active => {
+                let since = active.map(|_| self.activity.active_since(now));
+                self.reader.latest_page(asked.after(), asked.most(), since).await
+            }
+        };
+        Ok(asked.first_of(self.trouble.told(Reading::Newest, rows)?))
+    }
+
+    /// So many as are asked for of those that are not active.
+    async fn inactive(
+        &self,
+        asked: &Asked,
+        now: Timestamp,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let mut rows = Vec::new();
+        let mut see = |row: StoredMeasurement| {
+            if rows.len() < asked.most()
+                && node_of(&row) > asked.after()
+                && !self.activity.is_active(row.measurement.observed, now)
+            {
+                rows.push(row);
+            }
+        };
+        self.reader.each_latest(None, &mut see).await?;
+        Ok(rows)
     }
 
     async fn node(&self, id: Option<&str>, now: Timestamp) -> Result<Vec<u8>, Fault> {

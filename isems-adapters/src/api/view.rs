@@ -4,6 +4,8 @@
 //! when broken: every key is always present, charge and coordinates are never
 //! null, numbers are finite, the status has three lower-case digits.
 
+use std::io;
+
 use isems_core::{Sample, StoredMeasurement};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
@@ -37,6 +39,42 @@ pub(super) fn measurements(
     let measurements = (rows, zone);
     serde_json::to_writer(&mut json, &Document { measurements, more })?;
     Ok(json)
+}
+
+/// Writes the same one by one, which takes no more room than what is written.
+pub(super) struct Writer<'a, W> {
+    out: W,
+    zone: &'a TimeZone,
+    written: io::Result<()>,
+    is_first: bool,
+}
+
+impl<'a, W: io::Write> Writer<'a, W> {
+    pub(super) fn new(mut out: W, zone: &'a TimeZone) -> Self {
+        let written = out.write_all(br#"{"measurements":["#);
+        Self { out, zone, written, is_first: true }
+    }
+
+    pub(super) fn row(&mut self, stored: &StoredMeasurement) {
+        let (between, zone) = (if self.is_first { "" } else { "," }, self.zone);
+        self.is_first = false;
+        if self.written.is_ok() {
+            self.written = self
+                .out
+                .write_all(between.as_bytes())
+                .and_then(|()| Ok(serde_json::to_writer(&mut self.out, &Row { stored, zone })?));
+        }
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// If something could not be written.
+    pub(super) fn end(mut self) -> io::Result<W> {
+        self.written?;
+        self.out.write_all(b"]}")?;
+        Ok(self.out)
+    }
 }
 
 struct Row<'a> {

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
 use isems_core::{
     Bucket, HOUR, HistoryRange, MeasurementReader, NodeId, Pages, RepoError, SourceSummary,
     StoredMeasurement, Timestamp,
@@ -38,16 +39,16 @@ pub struct SqliteReader {
     pub(super) still: Option<Arc<Still>>,
 }
 
-/// For each node one look into the unique index, at its newest end.
+/// For each node after a name one look into the unique index, at its newest end.
 pub(super) const LATEST: &str = concat!(
     "SELECT measurement.id, name, ",
     columns!(),
     " FROM node CROSS JOIN measurement ON measurement.id = \
      (SELECT newest.id FROM measurement AS newest WHERE newest.node = node.id \
       ORDER BY newest.observed DESC, newest.reported DESC LIMIT 1) \
-     WHERE (?1 IS NULL OR observed > ?1) AND ",
+     WHERE name > ?2 AND (?1 IS NULL OR observed > ?1) AND ",
     is_known!(),
-    " ORDER BY name"
+    " ORDER BY name LIMIT ?3"
 );
 
 /// The unique index, read backwards.
@@ -95,22 +96,26 @@ impl SqliteReader {
         pool
     }
 
+    /// Shows what [`LATEST`] finds.
     async fn read_latest(
         &self,
+        after: &str,
+        limit: usize,
         active_since: Option<Timestamp>,
-    ) -> Result<Vec<StoredMeasurement>, sqlx::Error> {
-        sqlx::query(LATEST)
+        show: &mut (dyn FnMut(StoredMeasurement) + Send),
+    ) -> Result<(), sqlx::Error> {
+        let pool = self.pool().await;
+        let mut rows = sqlx::query(LATEST)
             .bind(active_since.map(Timestamp::as_unix))
-            // One by one: a row as the driver has it takes ten times the room.
-            .try_map(|found: SqliteRow| {
-                let node = row::node_id(found.try_get(1)?)?;
-                Ok(StoredMeasurement {
-                    id: found.try_get(0)?,
-                    measurement: row::measurement(&found, 2, node)?,
-                })
-            })
-            .fetch_all(&*self.pool().await)
-            .await
+            .bind(after)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch(&*pool);
+        while let Some(found) = rows.try_next().await? {
+            let node = row::node_id(found.try_get(1)?)?;
+            let measurement = row::measurement(&found, 2, node)?;
+            show(StoredMeasurement { id: found.try_get(0)?, measurement });
+        }
+        Ok(())
     }
 
     async fn read_history(
@@ -124,7 +129,7 @@ impl SqliteReader {
             .bind(range.from.map_or(i64::MIN, Timestamp::as_unix))
             .bind(range.until.map_or(i64::MAX, Timestamp::as_unix))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            // One by one, as above.
+            // One by one: a row as the driver has it takes ten times the room.
             .try_map(|found: SqliteRow| {
                 Ok(StoredMeasurement {
                     id: found.try_get(0)?,
@@ -152,7 +157,28 @@ impl MeasurementReader for SqliteReader {
         &self,
         active_since: Option<Timestamp>,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
-        self.done(self.read_latest(active_since).await)
+        self.latest_page("", usize::MAX, active_since).await
+    }
+
+    async fn latest_page(
+        &self,
+        after: &str,
+        limit: usize,
+        active_since: Option<Timestamp>,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let mut page = Vec::new();
+        let read = self.read_latest(after, limit, active_since, &mut |row| page.push(row)).await;
+        self.done(read)?;
+        Ok(page)
+    }
+
+    async fn each_latest(
+        &self,
+        active_since: Option<Timestamp>,
+        show: &mut (dyn FnMut(StoredMeasurement) + Send),
+    ) -> Result<(), RepoError> {
+        let read = self.read_latest("", usize::MAX, active_since, show).await;
+        self.done(read)
     }
 
     async fn history(

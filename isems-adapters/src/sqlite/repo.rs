@@ -168,6 +168,25 @@ impl MeasurementReader for SqliteRepo {
         self.reader.latest(active_since).await
     }
 
+    async fn latest_page(
+        &self,
+        after: &str,
+        limit: usize,
+        active_since: Option<Timestamp>,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        self.files.look().await?;
+        self.reader.latest_page(after, limit, active_since).await
+    }
+
+    async fn each_latest(
+        &self,
+        active_since: Option<Timestamp>,
+        show: &mut (dyn FnMut(StoredMeasurement) + Send),
+    ) -> Result<(), RepoError> {
+        self.files.look().await?;
+        self.reader.each_latest(active_since, show).await
+    }
+
     async fn history(
         &self,
         node: &NodeId,

@@ -282,6 +282,38 @@ pub trait MeasurementReader: Send + Sync {
         active_since: Option<Timestamp>,
     ) -> Result<Vec<StoredMeasurement>, RepoError>;
 
+    /// [`latest`](Self::latest) in pages: at most `limit` of it, those of the nodes
+    /// whose id comes after `after` (bytewise; empty: from the first on). An adapter
+    /// should read no more than that, as the default does.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn latest_page(
+        &self,
+        after: &str,
+        limit: usize,
+        active_since: Option<Timestamp>,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let mut page = self.latest(active_since).await?;
+        page.retain(|row| row.measurement.node.as_str() > after);
+        page.truncate(limit);
+        Ok(page)
+    }
+
+    /// Shows [`latest`](Self::latest) one by one, all as of one moment. An adapter
+    /// should not hold them all at once, as the default does.
+    ///
+    /// # Errors
+    /// See [`RepoError`]; some may have been shown by then.
+    async fn each_latest(
+        &self,
+        active_since: Option<Timestamp>,
+        show: &mut (dyn FnMut(StoredMeasurement) + Send),
+    ) -> Result<(), RepoError> {
+        self.latest(active_since).await?.into_iter().for_each(show);
+        Ok(())
+    }
+
     /// At most `limit` measurements of a node within `range`, newest first.
     ///
     /// # Errors

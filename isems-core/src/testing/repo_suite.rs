@@ -101,6 +101,8 @@ cases![
     reading::an_unknown_node_has_an_empty_history,
     reading::latest_is_the_newest_row_of_each_node_sorted_by_node,
     reading::latest_hides_nodes_that_are_not_active,
+    reading::pages_of_the_latest_make_up_the_latest,
+    reading::the_latest_are_shown_one_by_one,
     reading::a_late_backfill_does_not_become_the_latest,
     reading::row_ids_are_unique_and_stable,
     reading::another_handle_sees_what_was_stored,

@@ -4,8 +4,9 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::support::{Api, Stub, row, settings, start_with};
+use super::support::{Api, Stub, read_all, row, settings, start_with};
 
 const INDEX: &str = "<!doctype html><title>isems-app</title>";
 
@@ -193,4 +194,41 @@ async fn a_newly_built_app_behind_the_same_link_is_served_without_a_restart() {
     build("two");
     point_to("two");
     assert_eq!(api.get("/").await.text(), "two");
+}
+
+#[tokio::test]
+async fn small_and_large_files_come_whole_with_their_length() {
+    const SMALL: usize = 256 * 1024;
+    let (api, folder) = start_app().await;
+    for size in [0, 1, SMALL - 1, SMALL, SMALL + 1, 1_000_000] {
+        let content: Vec<u8> = (0_u8..251).cycle().take(size).collect();
+        fs::write(folder.path().join("app/sized.bin"), &content).unwrap();
+        let answer = api.get("/sized.bin").await;
+        assert_eq!(answer.header("content-length"), size.to_string());
+        assert!(answer.body == content, "{size}: {} bytes", answer.body.len());
+        let head = api.request("HEAD", "/sized.bin", &[]).await;
+        assert_eq!((head.header("content-length"), head.body.len()), (&*size.to_string(), 0));
+    }
+}
+
+#[tokio::test]
+async fn who_reads_nothing_of_a_large_file_goes_for_one_that_waits_for_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("index.html"), INDEX).unwrap();
+    fs::write(folder.path().join("main.js"), "x".repeat(20_000_000)).unwrap();
+    let mut settings = settings();
+    settings.app_dir = Some(folder.path().to_owned());
+    settings.limits.files = 1;
+    let api = start_with(&Stub::of(Vec::new()), settings).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(api.address).await.unwrap();
+    slow.write_all(b"GET /main.js HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    slow.read_exact(&mut [0; 16]).await.unwrap();
+
+    // Small files need no place
+    assert_eq!(api.get("/").await.text(), INDEX);
+    assert_eq!(api.get("/main.js").await.body.len(), 20_000_000);
+
+    assert!(read_all(&mut slow).await.len() < 20_000_000, "it was cut off");
 }

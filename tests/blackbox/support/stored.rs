@@ -178,6 +178,28 @@ impl Database {
         });
     }
 
+    /// Gives so many other nodes a measurement each, like the newest of all.
+    pub(crate) fn multiply_nodes(&self, count: usize) {
+        self.connected(false, async |connection| {
+            let sql = "SELECT name FROM pragma_table_info('measurement') \
+                 WHERE name NOT IN ('id', 'node')";
+            let columns: Vec<String> =
+                sqlx::query_scalar(sql).fetch_all(&mut *connection).await.unwrap();
+            let columns = columns.join(", ");
+            let nodes = "WITH RECURSIVE other (n) AS \
+                 (SELECT 1 UNION ALL SELECT n + 1 FROM other WHERE n < ?) \
+                 INSERT INTO node (name, version) \
+                 SELECT format('many %06d', n), 1000000 + n FROM other";
+            let count = i64::try_from(count).unwrap();
+            sqlx::query(nodes).bind(count).execute(&mut *connection).await.unwrap();
+            let rows = format!(
+                "INSERT INTO measurement (node, {columns}) SELECT node.id, {columns} FROM node, \
+                 (SELECT * FROM measurement ORDER BY id DESC LIMIT 1) WHERE name LIKE 'many %'"
+            );
+            sqlx::query(AssertSqlSafe(rows)).execute(connection).await.unwrap();
+        });
+    }
+
     fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
         self.connected(true, work)
     }

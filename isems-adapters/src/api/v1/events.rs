@@ -6,8 +6,10 @@
 
 mod changes;
 mod listener;
+mod lowest;
 mod missed;
 mod places;
+mod stage;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +20,7 @@ use tokio::{sync::broadcast, task::AbortHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    changes::{Known, Told},
+    changes::{Known, Look, Told},
     listener::Listener,
     places::Places,
 };
@@ -119,23 +121,49 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest measurement of each node.
-    async fn newest(&self) -> Result<Vec<StoredMeasurement>, Problem> {
-        self.trouble.told(Reading::Newest, self.reader.latest(None).await)
+    /// Shows the newest measurement of each node, all as of one moment.
+    async fn each(&self, show: &mut (dyn FnMut(StoredMeasurement) + Send)) -> Result<(), Problem> {
+        self.trouble.told(Reading::Newest, self.reader.each_latest(None, show).await)
     }
 
     fn told(&self) -> Told<'_> {
         Told { activity: self.activity, now: self.clock.now(), zone: &self.zone }
     }
 
-    /// Sees to it that somebody watches, beginning with what is `newest` now.
-    fn watch_from(self: &Arc<Self>, newest: &[StoredMeasurement]) {
+    /// Whether it is known what all listeners were told; it is for as long as
+    /// there is one.
+    fn is_watched(&self) -> bool {
+        self.lock().known.is_some()
+    }
+
+    /// Sees to it that somebody watches, beginning with what is `known` now.
+    fn watch_from(self: &Arc<Self>, known: Option<Known>) {
         let mut state = self.lock();
-        state.known.get_or_insert_with(|| self.told().known(newest));
+        if state.known.is_none() {
+            state.known = known;
+        }
         if state.watching.as_ref().is_none_or(AbortHandle::is_finished) {
             let watching = tokio::spawn(Arc::clone(self).watch());
             state.watching = Some(watching.abort_handle());
         }
+    }
+
+    /// What is other than all listeners were told.
+    async fn changes(&self) -> Result<Vec<u8>, Problem> {
+        let told = self.told();
+        let Some(mut look) = self.lock().known.as_mut().map(Look::begin) else {
+            return Ok(Vec::new());
+        };
+        // Only who watches changes what is known.
+        let mut see = |row: StoredMeasurement| {
+            if let Some(known) = self.lock().known.as_mut() {
+                told.see(row, known, &mut look);
+            }
+        };
+        self.each(&mut see).await?;
+        let mut state = self.lock();
+        let changes = state.known.as_mut().map(|known| told.changes(look, known));
+        changes.unwrap_or(Ok(Vec::new())).map_err(|error| Problem::unwritable(&error))
     }
 
     async fn watch(self: Arc<Self>) {
@@ -150,21 +178,12 @@ impl Shared {
                 }
             }
             // Trouble is logged as such, and goes by.
-            let Ok(newest) = self.turns.read(Kind::Present, Phase::New, self.newest()).await else {
-                continue;
-            };
-            let told = self.told();
-            let mut state = self.lock();
-            let Some(known) = state.known.as_mut() else { continue };
-            match told.changes(&newest, known) {
-                Ok(news) if !news.is_empty() => {
-                    // Fails if nobody listens any more.
-                    let _ = self.news.send(news.into());
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    Problem::unwritable(&error);
-                }
+            let news = self.turns.read(Kind::Present, Phase::New, self.changes()).await;
+            if let Ok(news) = news
+                && !news.is_empty()
+            {
+                // Fails if nobody listens any more.
+                let _ = self.news.send(news.into());
             }
         }
     }
@@ -198,7 +217,7 @@ mod tests {
     async fn served(events: &Events, peers: impl IntoIterator<Item = String>) -> usize {
         let mut streams = Vec::new();
         for peer in peers {
-            let client = Arc::new(Client::at(peer.parse().unwrap()));
+            let client = Arc::new(Client::at(peer.parse().unwrap(), &ApiLimits::default()));
             streams.extend(events.answer(&HeaderMap::new(), true, &client).await);
         }
         streams.len()

@@ -159,6 +159,8 @@ fn file_name(node: &NodeId, format: Format) -> String {
 
 #[cfg(test)]
 mod tests {
+    use isems_core::{Batch, MeasurementRepo, MemoryRepo, SourcePart, testing::measurement};
+
     use super::*;
 
     #[test]
@@ -168,6 +170,36 @@ mod tests {
             ("a/\"ü", r#"attachment; filename="a___.csv"; filename*=UTF-8''a%2F%22%C3%BC%2Ecsv"#),
         ] {
             assert_eq!(file_name(&NodeId::new(node).unwrap(), Format::Csv), header);
+        }
+    }
+
+    async fn exports_of_one_row() -> Exports {
+        let repo = MemoryRepo::default();
+        let rows = vec![measurement("a", 1_000, 12.0)];
+        let parts = vec![SourcePart { update: None, rows }];
+        repo.store(&Batch { parts, ..Batch::default() }).await.unwrap();
+        let limits = ApiLimits::default();
+        let shared = (Arc::new(Turns::new(&limits)), Arc::default());
+        let reader: Arc<dyn MeasurementReader> = Arc::new(repo);
+        Exports::new(&limits, &reader, &TimeZone::UTC, &shared)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_has_half_of_the_exports_and_leaves_the_rest_to_others() {
+        for (peers, places) in [
+            (vec!["10.0.0.1".to_owned(); 9], 4),
+            ((0..9).map(|host| format!("10.0.0.{host}")).collect(), 8),
+            (vec!["127.0.0.1".to_owned(); 9], 8),
+        ] {
+            let (exports, mut under_way) = (exports_of_one_row().await, Vec::new());
+            for peer in &peers {
+                let client = Arc::new(Client::at(peer.parse().unwrap(), &ApiLimits::default()));
+                let node = NodeId::new("a").unwrap();
+                let export =
+                    exports.answer(node, HistoryRange::ALL, Format::Csv, false, &client).await;
+                under_way.extend(export);
+            }
+            assert_eq!(under_way.len(), places, "{peers:?}");
         }
     }
 }

@@ -29,11 +29,26 @@ impl Asked {
         Ok(Self { limit, after: parameters.get("after").map(str::to_owned) })
     }
 
+    /// What it is after; empty: nothing.
+    pub(super) fn after(&self) -> &str {
+        self.after.as_deref().unwrap_or_default()
+    }
+
+    /// So many rows tell what is on the page, and whether it is the last one.
+    pub(super) const fn most(&self) -> usize {
+        self.limit + 1
+    }
+
     /// That page of rows, which are sorted by their names.
     pub(super) fn page<T>(&self, mut rows: Vec<T>, name: impl Fn(&T) -> &str) -> Page<T> {
         if let Some(after) = &self.after {
             rows.retain(|row| name(row) > after.as_str());
         }
+        self.first_of(rows)
+    }
+
+    /// That page of rows, of which those that it is after are left out.
+    pub(super) fn first_of<T>(&self, mut rows: Vec<T>) -> Page<T> {
         let is_last = rows.len() <= self.limit;
         rows.truncate(self.limit);
         Page { rows, is_last }

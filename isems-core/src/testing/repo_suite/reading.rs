@@ -2,7 +2,7 @@
 
 use super::{RepoUnderTest, at, rows, store};
 use crate::{
-    Basis, HistoryRange, Measurement, NodeStatus, Sample,
+    Basis, HistoryRange, Measurement, NodeStatus, Sample, StoredMeasurement,
     testing::{measurement, node, telemetry},
 };
 
@@ -120,6 +120,44 @@ pub(super) async fn latest_hides_nodes_that_are_not_active(fresh: &dyn RepoUnder
     store(&*repo, &rows([measurement("old", 1000, 12.0), measurement("new", 1001, 12.0)])).await;
     let latest = repo.latest(Some(at(1000))).await.unwrap();
     assert_eq!(latest.iter().map(|row| row.measurement.node.as_str()).collect::<Vec<_>>(), ["new"]);
+}
+
+pub(super) async fn pages_of_the_latest_make_up_the_latest(fresh: &dyn RepoUnderTest) {
+    let repo = fresh.open().await;
+    let observed = [("A", 1000), ("B", 1001), ("a", 1002), ("b", 1000), ("Ä", 1003)];
+    store(&*repo, &rows(observed.map(|(name, at)| measurement(name, at, 12.0)))).await;
+    for since in [None, Some(at(1000))] {
+        let latest = repo.latest(since).await.unwrap();
+        for limit in 1..=latest.len() + 1 {
+            let mut read = Vec::new();
+            loop {
+                let after =
+                    read.last().map_or("", |row: &StoredMeasurement| row.measurement.node.as_str());
+                let page = repo.latest_page(after, limit, since).await.unwrap();
+                assert!(page.len() <= limit, "{} of {limit}", page.len());
+                if page.is_empty() {
+                    break;
+                }
+                read.extend(page);
+            }
+            assert_eq!(read, latest, "{limit} at a time, active since {since:?}");
+        }
+    }
+    let names_no_node = repo.latest_page("AA'%_\"", 2, None).await.unwrap();
+    let order: Vec<_> = names_no_node.iter().map(|row| row.measurement.node.as_str()).collect();
+    assert_eq!(order, ["B", "a"]);
+    assert_eq!(repo.latest_page("", 0, None).await.unwrap(), []);
+}
+
+pub(super) async fn the_latest_are_shown_one_by_one(fresh: &dyn RepoUnderTest) {
+    let repo = fresh.open().await;
+    let observed = [("B", 1000), ("A", 1001), ("A", 900), ("C", 1002)];
+    store(&*repo, &rows(observed.map(|(name, at)| measurement(name, at, 12.0)))).await;
+    for since in [None, Some(at(1000))] {
+        let mut shown = Vec::new();
+        repo.each_latest(since, &mut |row| shown.push(row)).await.unwrap();
+        assert_eq!(shown, repo.latest(since).await.unwrap(), "active since {since:?}");
+    }
 }
 
 pub(super) async fn a_late_backfill_does_not_become_the_latest(fresh: &dyn RepoUnderTest) {

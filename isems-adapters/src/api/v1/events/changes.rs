@@ -1,11 +1,12 @@
 //! What changed since somebody was told, and how that is written.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use isems_core::{ActivityRule, Check, NodeId, RowId, StoredMeasurement, Timestamp, checks};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::lowest::Lowest;
 use crate::api::v1::node_view;
 
 /// So many changes are told at once; further ones the next time. What waits for
@@ -18,13 +19,17 @@ pub(super) struct Known {
     nodes: BTreeMap<NodeId, Seen>,
     /// The highest id that was told.
     high: RowId,
+    /// How often was looked at all nodes since.
+    looks: u64,
 }
 
 /// What a client's picture of a node depends on.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Seen {
     newest: RowId,
     state: State,
+    /// The last look that found it there.
+    look: u64,
 }
 
 /// What time alone changes.
@@ -32,6 +37,22 @@ struct Seen {
 struct State {
     active: bool,
     checks: Vec<Check>,
+}
+
+/// A look at all nodes, one by one. It keeps no more of them than can be told
+/// of at once.
+#[derive(Debug)]
+pub(super) struct Look {
+    highest: RowId,
+    changed: Lowest,
+}
+
+impl Look {
+    /// Begins to look for what is other than `known`.
+    pub(super) fn begin(known: &mut Known) -> Self {
+        known.looks += 1;
+        Self { highest: 0, changed: Lowest::of(MOST + 1) }
+    }
 }
 
 /// What is told depends on when and by which rules.
@@ -42,26 +63,30 @@ pub(super) struct Told<'a> {
 }
 
 impl Told<'_> {
-    /// What those know who are told from now on.
-    pub(super) fn known(&self, newest: &[StoredMeasurement]) -> Known {
-        let nodes = newest.iter().map(|row| (row.measurement.node.clone(), self.seen(row)));
-        Known { nodes: nodes.collect(), high: highest(newest) }
+    /// Those who are told from now on know this.
+    pub(super) fn note(&self, row: &StoredMeasurement, known: &mut Known) {
+        known.high = known.high.max(row.id);
+        let seen = Seen { newest: row.id, state: self.state(row, self.now), look: known.looks };
+        known.nodes.insert(row.measurement.node.clone(), seen);
     }
 
-    /// The events for what is other than `known`, which is brought up to date.
-    pub(super) fn changes(
-        &self,
-        newest: &[StoredMeasurement],
-        known: &mut Known,
-    ) -> serde_json::Result<Vec<u8>> {
-        let is_told = |row: &&StoredMeasurement| {
-            known.nodes.get(&row.measurement.node) == Some(&self.seen(row))
-        };
-        let mut changed: Vec<_> = newest.iter().filter(|row| !is_told(row)).collect();
-        changed.sort_unstable_by_key(|row| row.id);
-        let is_all = changed.len() <= MOST;
-        changed.truncate(MOST);
-        let high = highest(newest);
+    /// Sees how a node is.
+    pub(super) fn see(&self, row: StoredMeasurement, known: &mut Known, look: &mut Look) {
+        look.highest = look.highest.max(row.id);
+        if let Some(seen) = known.nodes.get_mut(&row.measurement.node) {
+            seen.look = known.looks;
+            if seen.newest == row.id && seen.state == self.state(&row, self.now) {
+                return;
+            }
+        }
+        look.changed.add(row);
+    }
+
+    /// The events for what a look found other than `known`, which is brought up
+    /// to date.
+    pub(super) fn changes(&self, look: Look, known: &mut Known) -> serde_json::Result<Vec<u8>> {
+        let high = look.highest;
+        let (changed, is_all) = look.changed.first(MOST);
         let is_lower = high < known.high;
         if is_lower {
             // Nodes were removed, or the database is another one. Who comes
@@ -69,8 +94,8 @@ impl Told<'_> {
             known.high = changed.first().map_or(high, |row| high.min(row.id - 1));
         }
         let mut text = Vec::new();
-        let nodes: HashSet<_> = newest.iter().map(|row| &row.measurement.node).collect();
-        let gone: Vec<_> = known.nodes.extract_if(.., |id, _| !nodes.contains(id)).collect();
+        let looks = known.looks;
+        let gone: Vec<_> = known.nodes.extract_if(.., |_, seen| seen.look != looks).collect();
         for (id, _) in gone {
             write_gone(&id, known.high, &mut text)?;
         }
@@ -80,7 +105,8 @@ impl Told<'_> {
             write_id(high, &mut text);
         }
         for row in changed {
-            known.nodes.insert(row.measurement.node.clone(), self.seen(row));
+            let seen = Seen { newest: row.id, state: self.state(&row, self.now), look: looks };
+            known.nodes.insert(row.measurement.node, seen);
         }
         Ok(text)
     }
@@ -88,10 +114,6 @@ impl Told<'_> {
     /// Whether time alone made a node's state another than it was `then`.
     pub(super) fn is_altered(&self, row: &StoredMeasurement, then: Timestamp) -> bool {
         self.state(row, then) != self.state(row, self.now)
-    }
-
-    fn seen(&self, row: &StoredMeasurement) -> Seen {
-        Seen { newest: row.id, state: self.state(row, self.now) }
     }
 
     fn state(&self, row: &StoredMeasurement, at: Timestamp) -> State {
@@ -105,7 +127,7 @@ impl Told<'_> {
     /// between has seen everything up to the id that it resumes from.
     pub(super) fn write(
         &self,
-        rows: &[&StoredMeasurement],
+        rows: &[StoredMeasurement],
         high: &mut RowId,
         text: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
@@ -116,11 +138,6 @@ impl Told<'_> {
         }
         Ok(())
     }
-}
-
-/// The highest id of all.
-pub(super) fn highest(newest: &[StoredMeasurement]) -> RowId {
-    newest.iter().map(|row| row.id).max().unwrap_or(0)
 }
 
 /// An id alone: an event without data is none, but its id counts.

@@ -5,17 +5,13 @@ use std::{io, sync::Arc};
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
-use isems_core::{RowId, StoredMeasurement};
+use isems_core::RowId;
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::timeout,
 };
 
-use super::{
-    Shared,
-    changes::{Told, highest, write_id},
-    missed::Missed,
-};
+use super::{Shared, stage::Stage};
 use crate::api::{
     body::{self, Body},
     client::Client,
@@ -23,9 +19,6 @@ use crate::api::{
     turns::{Kind, Phase},
     v1::problem::Fault,
 };
-
-/// How long a client whose connection broke waits before it comes again.
-const RETRY_MILLISECONDS: u32 = 5_000;
 
 /// Bytes of a piece of what a client missed, mostly.
 const USUAL_PIECE: usize = 256 * 1024;
@@ -86,43 +79,6 @@ struct Following {
     missed: Stage,
 }
 
-/// What comes before the news.
-#[derive(Clone, Copy)]
-enum Stage {
-    /// Nothing was told yet; what was seen last, if anything.
-    First(Option<RowId>),
-    More(Missed),
-    Over,
-}
-
-impl Stage {
-    /// What is told next, and what comes after it.
-    fn piece(
-        self,
-        newest: &[StoredMeasurement],
-        told: &Told<'_>,
-    ) -> Result<(Vec<u8>, Self), Problem> {
-        let mut text = Vec::new();
-        let missed = match self {
-            Self::First(last) => {
-                let retry = format!("retry: {RETRY_MILLISECONDS}\n\n");
-                text.extend_from_slice(retry.as_bytes());
-                last.map(|last| Missed::since(last, newest))
-            }
-            Self::More(missed) => Some(missed),
-            Self::Over => None,
-        };
-        if let Some(mut missed) = missed {
-            let written = missed.write_some(newest, told, &mut text);
-            if !written.map_err(|error| Problem::unwritable(&error))? {
-                return Ok((text, Self::More(missed)));
-            }
-        }
-        write_id(highest(newest), &mut text);
-        Ok((text, Self::Over))
-    }
-}
-
 impl Following {
     fn has_caught_up(&self) -> bool {
         matches!(self.missed, Stage::Over)
@@ -137,11 +93,7 @@ impl Following {
         let look = || async {
             // Before the look, so that nothing can happen in between.
             let news = is_first.then(|| shared.news.subscribe());
-            let newest = shared.newest().await?;
-            if *follow {
-                shared.watch_from(&newest);
-            }
-            let (text, missed) = missed.piece(&newest, &shared.told())?;
+            let (text, missed) = missed.piece(shared, *follow).await?;
             Ok::<_, Problem>((text, (missed, news)))
         };
         let made = shared.turns.make(Kind::Past, phase, USUAL_PIECE, client, look).await?;

@@ -2,7 +2,7 @@
 
 use isems_core::{RowId, StoredMeasurement, Timestamp};
 
-use super::changes::{Told, highest};
+use super::{changes::Told, lowest::Lowest};
 
 /// So many nodes are told of at once: what waits for a client that does not
 /// read is bounded.
@@ -28,42 +28,69 @@ struct Since {
 }
 
 impl Missed {
-    /// What was missed by a client that has seen everything up to `last`.
-    pub(super) fn since(last: RowId, newest: &[StoredMeasurement]) -> Self {
-        // An id that was never given is one of another database.
-        let high = if last > highest(newest) { 0 } else { last };
-        let seen = newest.iter().filter(|row| row.id <= high).max_by_key(|row| row.id);
-        Self { high, then: seen.and_then(|row| row.measurement.received), since: None }
+    /// So many more than can be told of at once tell whether there are more.
+    pub(super) const KEPT: usize = 2 * PIECE + 1;
+
+    /// What was missed by a client that has seen everything up to `last`: all of
+    /// it if that id was never given, and so is one of another database.
+    pub(super) fn since(last: RowId, seen: &SeenLast) -> Self {
+        let is_ours = last <= seen.highest;
+        let received = seen.last.and_then(|(_, received)| received);
+        Self {
+            high: if is_ours { last } else { 0 },
+            then: received.filter(|_| is_ours),
+            since: None,
+        }
     }
 
-    /// Writes the next piece: nodes with newer measurements than were seen, and
-    /// those whose state is another by time alone. `false`: there is more.
+    /// Whether a client is to be told of a node: it has a newer measurement than
+    /// was seen, or its state is another by time alone.
+    pub(super) fn lacks(&self, row: &StoredMeasurement, told: &Told<'_>) -> bool {
+        match self.since {
+            Some(since) if row.id <= since.upto => told.is_altered(row, since.looked),
+            _ if row.id > self.high => true,
+            _ => told.is_altered(row, self.then.unwrap_or(row.measurement.observed)),
+        }
+    }
+
+    /// Writes the next piece of what is lacking, of which the lowest
+    /// [`KEPT`](Self::KEPT) are given. `false`: there is more.
     pub(super) fn write_some(
         &mut self,
-        newest: &[StoredMeasurement],
+        lacking: Lowest,
         told: &Told<'_>,
         text: &mut Vec<u8>,
     ) -> serde_json::Result<bool> {
-        let mut missed: Vec<_> = newest.iter().filter(|row| self.lacks(row, told)).collect();
-        missed.sort_unstable_by_key(|row| row.id);
-        // What is told anew does not count: it must not be put off for ever.
-        let again = |row: &&StoredMeasurement| self.since.is_some_and(|s| row.id <= s.upto);
-        let most = missed.partition_point(again) + PIECE;
-        let is_all = missed.len() <= most;
-        missed.truncate(most);
-        let upto = missed.last().map(|row| row.id).into_iter().chain(self.since.map(|s| s.upto));
-        if let Some(upto) = upto.max() {
+        // What is told anew does not count, or it could be put off for ever;
+        // up to as many again, so that a piece is bounded.
+        let again = self.since.map_or(0, |since| lacking.count_upto(since.upto));
+        let (missed, is_all) = lacking.first(again.min(PIECE) + PIECE);
+        let last = missed.last().map(|row| row.id);
+        let told_before = self.since.map(|since| since.upto);
+        // What is left of those that were told before counts as not told.
+        let upto = if is_all { last.max(told_before) } else { last };
+        if let Some(upto) = upto {
             self.since = Some(Since { upto, looked: told.now });
         }
         told.write(&missed, &mut self.high, text)?;
         Ok(is_all)
     }
+}
 
-    fn lacks(&self, row: &StoredMeasurement, told: &Told<'_>) -> bool {
-        match self.since {
-            Some(since) if row.id <= since.upto => told.is_altered(row, since.looked),
-            _ if row.id > self.high => true,
-            _ => told.is_altered(row, self.then.unwrap_or(row.measurement.observed)),
+/// What is known of the last event that a client saw.
+#[derive(Debug, Default)]
+pub(super) struct SeenLast {
+    highest: RowId,
+    /// The newest of what it has seen, and when that reached the collector.
+    last: Option<(RowId, Option<Timestamp>)>,
+}
+
+impl SeenLast {
+    /// Looks for it among all nodes, one by one.
+    pub(super) fn see(&mut self, last: RowId, row: &StoredMeasurement) {
+        self.highest = self.highest.max(row.id);
+        if row.id <= last && self.last.is_none_or(|(id, _)| id < row.id) {
+            self.last = Some((row.id, row.measurement.received));
         }
     }
 }
