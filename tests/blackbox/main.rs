@@ -28,6 +28,8 @@ mod hostile_broker;
 mod hostile_nodes;
 mod import_legacy;
 mod log_lines;
+#[cfg(target_os = "linux")]
+mod long_logs;
 mod map_tiles;
 mod node_counts;
 #[cfg(target_os = "linux")]

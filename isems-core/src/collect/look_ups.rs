@@ -15,12 +15,12 @@ pub(super) struct LookUps {
 impl LookUps {
     /// So many lines are looked up for a batch, each under each run that may
     /// hold it. A full log of 3,660 lines is thereby compared with 54 runs, and
-    /// each of 512 messages of five lines with 30; that is about a second of
+    /// each of 512 messages of five lines with 13; that is about a second of
     /// work.
     const OF_A_BATCH: usize = 200_000;
 
     /// A question costs as much as so many lines of it.
-    const QUESTION: usize = 8;
+    const QUESTION: usize = 24;
 
     /// Shares for so many deliveries.
     pub(super) const fn among(deliveries: usize) -> Self {

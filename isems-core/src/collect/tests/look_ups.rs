@@ -57,9 +57,9 @@ fn a_log_of_many_times_is_looked_up_within_bounds() {
         ("nothing but clock steps", log(40_000, |at| T - 100 * at)),
     ] {
         let asked = asked_for(&[log]);
-        let lines: usize = asked.iter().sum();
-        assert!((100_000..=200_000).contains(&lines) || asked.len() > 20_000, "{name}: {lines}");
-        assert!(asked.len() <= 25_000, "{name}: {} questions", asked.len());
+        let (lines, questions) = (asked.iter().sum::<usize>(), asked.len());
+        assert!(lines <= 200_000 && questions <= 8_000, "{name}: {lines} in {questions} questions");
+        assert!(lines + 25 * questions >= 150_000, "{name}: {lines} in {questions} questions");
     }
 }
 
@@ -71,5 +71,5 @@ fn what_nodes_send_is_compared_with_many_runs() {
     let messages: Vec<Delivery> =
         (0..512).map(|at| log(5, |line| T - 65 * (512 - at) + 15 * line)).collect();
     let window: usize = asked_for(&messages).iter().sum();
-    assert!((512 * 5 * 25..=200_000).contains(&window), "{window}");
+    assert!((512 * 5 * 12..=200_000).contains(&window), "{window}");
 }
