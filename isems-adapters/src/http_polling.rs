@@ -99,9 +99,10 @@ impl PollSettings {
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
     /// [`interval`](Self::interval) unless set otherwise: 15 minutes.
     pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(15);
-    /// [`body_limit`](Self::body_limit) unless set otherwise: 4 MiB, nine
-    /// times a full log. Parsed it takes some 30 times as much memory.
-    pub const DEFAULT_BODY_LIMIT: u64 = 4 * 1024 * 1024;
+    /// [`body_limit`](Self::body_limit) unless set otherwise: 2 MiB, more
+    /// than four times a full log of 3,660 lines. Parsed it takes some ten times
+    /// as much memory.
+    pub const DEFAULT_BODY_LIMIT: u64 = 2 * 1024 * 1024;
 
     /// One round over these nodes, everything else by default.
     #[must_use]

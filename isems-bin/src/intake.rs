@@ -106,6 +106,9 @@ impl<S: NodeSource> Intake<S> {
                     Ok(Some(delivery)) => {
                         let (source, bytes) = (&delivery.source, delivery.payload.len());
                         debug!(%source, bytes, "{source}: {bytes} bytes in hand");
+                        if !batch.has_room_for(&delivery) {
+                            self.commit(batch.take(), stop).await?;
+                        }
                         batch.push(delivery);
                         false
                     }

@@ -100,7 +100,7 @@ impl Next {
     /// this: a log has no gaps of days. Tells the first line after a boot from
     /// that of another boot, which often looks the same.
     pub(crate) fn may_follow(&self, last: Timestamp) -> bool {
-        self.first_observed.since(last).abs() <= DAY
+        self.first_observed.distance(last) <= DAY.unsigned_abs()
     }
 }
 
@@ -226,7 +226,7 @@ fn fits(
     if let Some(guess) = circumstances.doubted {
         return !guess.is_agreed || newest <= guess.present.plus(TOLERATED_LEAD);
     }
-    if run.guessed && circumstances.arrival.since(newest).unsigned_abs() > CLOCK_TOLERANCE {
+    if run.guessed && circumstances.arrival.distance(newest) > CLOCK_TOLERANCE {
         return false;
     }
     let tolerance = if run.offset == 0 { CLOCK_TOLERANCE } else { OFFSET_TOLERANCE };

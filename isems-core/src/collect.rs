@@ -2,6 +2,7 @@
 
 mod desk;
 mod judged;
+mod look_ups;
 mod new_nodes;
 mod own_clock;
 mod parsed;
@@ -19,6 +20,7 @@ use std::{
 };
 
 use desk::Desk;
+use look_ups::LookUps;
 use new_nodes::NewNodes;
 use own_clock::{Ahead, OwnClock};
 pub use own_clock::{ClockTrust, Doubt};
@@ -93,7 +95,7 @@ impl Collector {
         now: Timestamp,
     ) -> Result<Vec<DeliveryReport>, RepoError> {
         self.know_clock_marks().await?;
-        let parsed = self.parse(deliveries).await?;
+        let mut parsed = self.parse(deliveries).await?;
         for (delivery, parsed) in deliveries.iter().zip(&parsed) {
             self.own_clock.hear(delivery, parsed, now);
         }
@@ -102,7 +104,7 @@ impl Collector {
         self.new_nodes.forget_old(now);
         let mut attempts = 1;
         let (batch, judged, new_nodes, stored) = loop {
-            let (mut batch, judged, new_nodes) = self.judge(deliveries, &parsed, doubt).await?;
+            let (mut batch, judged, new_nodes) = self.judge(deliveries, parsed, doubt).await?;
             batch.clock_confirmed = Some(now).filter(|_| trust == ClockTrust::Confirmed);
             match self.repo.store(&batch).await {
                 Ok(stored) => break (batch, judged, new_nodes, stored),
@@ -110,6 +112,9 @@ impl Collector {
                 Err(RepoError::Stale { .. }) if attempts < ATTEMPTS => attempts += 1,
                 Err(error) => return Err(error),
             }
+            // Not kept: a long log takes much memory.
+            drop((batch, judged));
+            parsed = self.parse(deliveries).await?;
         };
         self.new_nodes.admit(new_nodes);
         self.own_clock.note_arrival(deliveries.iter().map(|delivery| delivery.arrival).max());
@@ -226,7 +231,8 @@ impl Collector {
 
     /// Reads deliveries beyond what they held before, if that is still there.
     async fn parse(&self, deliveries: &[Delivery]) -> Result<Vec<Parsed>, RepoError> {
-        let mut desk = Desk::new(&*self.repo, None, &self.new_nodes);
+        let mut desk =
+            Desk::new(&*self.repo, None, &self.new_nodes, LookUps::among(deliveries.len()));
         let mut all = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let parsed = Parsed::of(delivery);
@@ -244,27 +250,30 @@ impl Collector {
     async fn judge(
         &self,
         deliveries: &[Delivery],
-        parsed: &[Parsed],
+        parsed: Vec<Parsed>,
         doubt: Option<(Doubt, Ahead)>,
     ) -> Result<(Batch, Vec<(DeliveryReport, usize)>, BTreeMap<NodeId, Timestamp>), RepoError> {
         let ahead = doubt.map(|(_, ahead)| ahead);
-        let mut desk = Desk::new(&*self.repo, ahead, &self.new_nodes);
+        let mut desk =
+            Desk::new(&*self.repo, ahead, &self.new_nodes, LookUps::among(deliveries.len()));
         let mut batch = Batch::default();
         let mut reports = Vec::with_capacity(deliveries.len());
-        for (delivery, parsed) in deliveries.iter().zip(parsed) {
+        for (delivery, mut parsed) in deliveries.iter().zip(parsed) {
+            let (named, failure) = (parsed.nodes(), parsed.failure(delivery));
+            let mut all_rejected = mem::take(&mut parsed.rejected);
             let mut judged = desk.judge(delivery, parsed).await?;
             let mut notes = mem::take(&mut judged.notes);
             notes.extend(doubt.map(|(doubt, _)| Note::OwnClockDoubted(doubt)));
-            let rejected = mem::take(&mut judged.rejected);
-            let parts = parts::of(delivery, parsed, judged);
+            all_rejected.append(&mut judged.rejected);
+            let parts = parts::of(delivery, failure.as_deref(), judged);
             let mut report = DeliveryReport {
                 source: delivery.source.clone(),
                 kind: delivery.kind,
                 tally: Tally::default(),
                 by_node: BTreeMap::new(),
-                nodes: parsed.nodes(),
-                rejected: parsed.rejected.iter().cloned().chain(rejected).collect(),
-                failure: parsed.failure(delivery),
+                nodes: named,
+                rejected: all_rejected,
+                failure,
                 notes,
             };
             for update in parts.iter().filter_map(|part| part.update.as_ref()) {

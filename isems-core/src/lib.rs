@@ -92,7 +92,7 @@ pub use measurement::{
 pub use memory::MemoryRepo;
 pub use ports::{
     Batch, BatchOrigin, BoxError, ClockMarks, ClockRun, Delivery, Format, Framing, HistoryRange,
-    KnownTelemetry, MeasurementReader, MeasurementRepo, NodePrune, NodeSource, NodeState,
+    Identity, KnownTelemetry, MeasurementReader, MeasurementRepo, NodePrune, NodeSource, NodeState,
     NodeUpdate, NodeVersion, Pages, PartReport, PruneMode, PruneReport, ReadPosition, Receipt,
     RepoError, SourceError, SourceId, SourceKind, SourcePart, SourceSummary, SourceUpdate,
     StoreReport, Tally,

@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    Batch, Bucket, ClockMarks, HistoryRange, Ledger, MeasurementReader, MeasurementRepo, NodeId,
-    NodeState, PruneMode, PruneReport, Put, ReadPosition, RepoError, RetentionPolicy, RowId,
-    SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
+    Batch, Bucket, ClockMarks, HistoryRange, Identity, Ledger, MeasurementReader, MeasurementRepo,
+    NodeId, NodeState, PruneMode, PruneReport, Put, ReadPosition, RepoError, RetentionPolicy,
+    RowId, SourceId, SourceSummary, StoreReport, StoredMeasurement, Timestamp,
 };
 
 /// Keeps measurements for as long as it lives. For tests, demonstrations, and
@@ -65,6 +65,17 @@ impl MeasurementReader for MemoryRepo {
         let within =
             contents.newest_first(node).filter(|row| range.contains(row.measurement.observed));
         Ok(within.take(limit).cloned().collect())
+    }
+
+    async fn find(
+        &self,
+        node: &NodeId,
+        wanted: &[Identity],
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let contents = self.locked();
+        let Some(rows) = contents.shelves.get(node) else { return Ok(Vec::new()) };
+        let row = |(observed, reported): &Identity| rows.get(&(*observed, reported.key()));
+        Ok(wanted.iter().filter_map(row).cloned().collect())
     }
 
     async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {

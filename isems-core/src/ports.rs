@@ -1,11 +1,13 @@
 //! The two sides at which technologies plug in.
 
 mod account;
+mod lookup;
 mod measurement_repo;
 mod node_source;
 mod pages;
 
 pub use account::{PartReport, SourceSummary, SourceUpdate, Tally};
+pub use lookup::Identity;
 pub use measurement_repo::{
     Batch, BatchOrigin, ClockMarks, ClockRun, HistoryRange, KnownTelemetry, MeasurementReader,
     MeasurementRepo, NodePrune, NodeState, NodeUpdate, NodeVersion, PruneMode, PruneReport,

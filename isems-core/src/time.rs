@@ -49,6 +49,12 @@ impl Timestamp {
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// Seconds between this moment and `other`, whichever is earlier.
+    #[must_use]
+    pub const fn distance(self, other: Self) -> u64 {
+        self.0.abs_diff(other.0)
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -219,7 +219,7 @@ fn odd_numbers_and_coordinates_are_unknown_or_repaired_and_cost_no_line() {
 
 #[test]
 fn a_text_of_megabytes_is_stored_with_its_beginning_only() {
-    let long = line_at("Text", 0, "1;1").replace("ATmega8_A_1", &"a".repeat(3_000_000));
+    let long = line_at("Text", 0, "1;1").replace("ATmega8_A_1", &"a".repeat(2_000_000));
     let node = Node::with_log(long);
     let isems = Isems::new().nodes([&node]);
     isems.run(&["update-data"]).expect(0);

@@ -33,6 +33,8 @@ mod hostile_nodes;
 mod import_legacy;
 mod locked;
 mod log_lines;
+#[cfg(target_os = "linux")]
+mod long_logs;
 mod map_tiles;
 mod node_counts;
 #[cfg(target_os = "linux")]

@@ -118,7 +118,7 @@ impl Visit<'_> {
         if let Some(old) = old {
             let (text, state) = self.settled(old);
             let position = position_after(&head, &log[..used], framing, state);
-            let payload = if text.is_empty() { log } else { [text, log].concat() };
+            let payload = if text.is_empty() { log } else { joined(text, log) };
             return Ok(Parcel {
                 known_prefix: self.position.known_prefix(&payload, framing),
                 payload,
@@ -275,6 +275,11 @@ impl Visit<'_> {
     fn refused(&self, what: String) -> SourceError {
         SourceError::Refused { from: self.from.clone(), what }
     }
+}
+
+fn joined(mut old: Vec<u8>, mut log: Vec<u8>) -> Vec<u8> {
+    old.append(&mut log);
+    old
 }
 
 /// What to remember of the old log.

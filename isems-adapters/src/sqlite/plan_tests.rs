@@ -3,7 +3,7 @@
 
 use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
-use super::{connect, forget, nodes, prune, reader, rollups, rows};
+use super::{connect, find, forget, hours, nodes, prune, reader, rollups, rows};
 
 /// The steps of a statement's plan over an empty database.
 async fn plan(statement: &str) -> Vec<String> {
@@ -38,10 +38,12 @@ async fn no_read_walks_over_all_measurements_or_sorts_them() {
         ("remove some", forget::REMOVE_SOME),
         ("rollups", rollups::ROLLUPS),
         ("hour", rollups::HOUR_OF_NODE),
+        ("hours", &*hours::find_statement()),
         ("close", rollups::CLOSE),
         ("next to roll up", rollups::NEXT),
         ("to roll up", rollups::WITHIN),
         ("find", &*rows::find_statement()),
+        ("find of a node", &*find::statement()),
     ] {
         let steps = plan(statement).await;
         assert!(!steps.iter().any(|step| scans_measurements(step)), "{name}: {steps:#?}");
@@ -65,9 +67,11 @@ async fn latest_takes_one_look_into_the_identity_index_per_node() {
 
 #[tokio::test]
 async fn a_stored_row_is_found_by_its_whole_identity() {
-    let steps = plan(&rows::find_statement()).await;
-    assert!(
-        steps.iter().any(|s| s.contains("(node=? AND observed=? AND reported=?)")),
-        "{steps:#?}"
-    );
+    for statement in [rows::find_statement(), find::statement()] {
+        let steps = plan(&statement).await;
+        assert!(
+            steps.iter().any(|s| s.contains("(node=? AND observed=? AND reported=?)")),
+            "{steps:#?}"
+        );
+    }
 }

@@ -5,15 +5,15 @@ use std::{path::Path, sync::Arc};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use isems_core::{
-    Bucket, HOUR, HistoryRange, MeasurementReader, NodeId, Pages, RepoError, SourceSummary,
-    StoredMeasurement, Timestamp,
+    Bucket, HOUR, HistoryRange, Identity, MeasurementReader, NodeId, Pages, RepoError,
+    SourceSummary, StoredMeasurement, Timestamp,
 };
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
 use super::{
     connect::Readers,
-    fault,
+    fault, find,
     nodes::{self, is_known},
     place::Place,
     rollups,
@@ -188,6 +188,15 @@ impl MeasurementReader for SqliteReader {
         limit: usize,
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
         self.done(self.read_history(node, range, limit).await)
+    }
+
+    async fn find(
+        &self,
+        node: &NodeId,
+        wanted: &[Identity],
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let found = find::find(&*self.pool().await, node, wanted).await;
+        self.done(found)
     }
 
     async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {

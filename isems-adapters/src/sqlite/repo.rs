@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use isems_core::{
-    Batch, Bucket, ClockMarks, HistoryRange, MeasurementReader, MeasurementRepo, NodeId, NodeState,
-    PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId, SourceSummary,
-    StoreReport, StoredMeasurement, Timestamp,
+    Batch, Bucket, ClockMarks, HistoryRange, Identity, MeasurementReader, MeasurementRepo, NodeId,
+    NodeState, PruneMode, PruneReport, ReadPosition, RepoError, RetentionPolicy, SourceId,
+    SourceSummary, StoreReport, StoredMeasurement, Timestamp,
 };
 use sqlx::SqlitePool;
 use tokio::{task::JoinHandle, time::timeout};
@@ -195,6 +195,15 @@ impl MeasurementReader for SqliteRepo {
     ) -> Result<Vec<StoredMeasurement>, RepoError> {
         self.files.look().await?;
         self.reader.history(node, range, limit).await
+    }
+
+    async fn find(
+        &self,
+        node: &NodeId,
+        wanted: &[Identity],
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        self.files.look().await?;
+        self.reader.find(node, wanted).await
     }
 
     async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError> {

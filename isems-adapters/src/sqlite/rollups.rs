@@ -1,18 +1,16 @@
 //! Rollups: each node's hours in few numbers, kept with the rows.
 
-use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use futures_util::TryStreamExt as _;
-use isems_core::{
-    BatchOrigin, Bucket, Buckets, HOUR, HistoryRange, Measurement, NodeId, NodeStatus, Sample,
-    Timestamp, time::DAY,
-};
-use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use isems_core::{Bucket, Buckets, HOUR, HistoryRange, NodeId, NodeStatus, Timestamp, time::DAY};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     connect::BEGIN,
+    hours::Hours,
     nodes::{self, NodeRow},
-    row::{self, columns, impossible},
+    row::{self, Bound, columns, impossible},
     spreads,
 };
 
@@ -27,12 +25,18 @@ pub(super) const ROLLUPS: &str = "SELECT hour, count, status, spreads FROM rollu
 pub(super) const HOUR_OF_NODE: &str =
     "SELECT hour, count, status, spreads FROM rollup WHERE node = ? AND hour = ?";
 
-/// The last parameter: 1 leaves an hour as it is from which measurements were
+/// What goes before and after the hours that are put, each `(?,?,?,?,?,0)`. The
+/// last parameter: 1 leaves an hour as it is from which measurements were
 /// pruned.
-const PUT: &str = "INSERT INTO rollup (node, hour, count, status, spreads, closed) \
-     VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT (node, hour) DO UPDATE SET \
+pub(super) const PUT: (&str, &str) = (
+    "INSERT INTO rollup (node, hour, count, status, spreads, closed) VALUES ",
+    " ON CONFLICT (node, hour) DO UPDATE SET \
      count = excluded.count, status = excluded.status, spreads = excluded.spreads \
-     WHERE NOT (closed AND ?6)";
+     WHERE NOT (closed AND ?)",
+);
+
+static PUT_ONE: LazyLock<Arc<str>> =
+    LazyLock::new(|| format!("{}(?,?,?,?,?,0){}", PUT.0, PUT.1).into());
 
 pub(super) const CLOSE: &str =
     "UPDATE rollup SET closed = 1 WHERE node = ? AND hour BETWEEN ? AND ?";
@@ -46,63 +50,29 @@ pub(super) const WITHIN: &str = concat!(
     " FROM measurement WHERE node = ? AND observed BETWEEN ? AND ? ORDER BY observed"
 );
 
-/// Measurements on their way into the rollups, by node and hour: an hour that
-/// a batch touches is written once.
-#[derive(Debug, Default)]
-pub(super) struct Hours(BTreeMap<(i64, Timestamp), Bucket>);
-
-impl Hours {
-    /// Adds a measurement that is put into the table.
-    pub(super) fn add(&mut self, node: i64, measurement: &Measurement) {
-        self.add_sample(node, measurement.observed, &measurement.sample);
-    }
-
-    fn add_sample(&mut self, node: i64, observed: Timestamp, sample: &Sample) {
-        let hour = observed.floor_to(HOUR);
-        self.0.entry((node, hour)).or_insert_with(|| Bucket::empty(hour)).add(sample);
-    }
-
-    /// Adds everything to the rollups. What an import brings back for an hour
-    /// from which measurements were pruned may have been counted before.
-    pub(super) async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        origin: BatchOrigin,
-    ) -> Result<(), sqlx::Error> {
-        for (&(node, hour), new) in &self.0 {
-            let stored = sqlx::query(HOUR_OF_NODE)
-                .bind(node)
-                .bind(hour.as_unix())
-                .fetch_optional(&mut *connection)
-                .await?;
-            let stored = stored.as_ref().map(bucket).transpose()?;
-            let mut all = stored.unwrap_or_else(|| Bucket::empty(hour));
-            all.merge(new);
-            put(connection, node, &all, origin == BatchOrigin::Import).await?;
-        }
-        Ok(())
-    }
-}
-
-async fn put(
+pub(super) async fn put(
     connection: &mut SqliteConnection,
     node: i64,
     bucket: &Bucket,
     spare_closed: bool,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(PUT)
-        .bind(node)
+    // Safe: constant text and question marks only.
+    let query = sqlx::query(AssertSqlSafe(Arc::clone(&PUT_ONE))).bind(node);
+    bind(query, bucket).bind(spare_closed).execute(connection).await?;
+    Ok(())
+}
+
+/// Adds the columns of a rollup but for its node to a query.
+pub(super) fn bind<'q>(query: Bound<'q>, bucket: &Bucket) -> Bound<'q> {
+    query
         .bind(bucket.begin.as_unix())
         .bind(row::signed(bucket.count))
         .bind(i64::from(bucket.status.bits()))
         .bind(spreads::encode(&bucket.fields))
-        .bind(spare_closed)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
-fn bucket(found: &SqliteRow) -> Result<Bucket, sqlx::Error> {
+/// Reads a rollup from columns that begin with hour, count, status, spreads.
+pub(super) fn bucket(found: &SqliteRow) -> Result<Bucket, sqlx::Error> {
     let hour: i64 = found.try_get(0)?;
     let odd = |what: &str| impossible(format!("{what} in the rollup of hour {hour}"));
     let count = row::unsigned(found.try_get(1)?)?;
@@ -225,7 +195,7 @@ async fn rebuild_window(
     };
     let begin = Timestamp::from_unix(first).floor_to(HOUR);
     let last = begin.plus(WINDOW - 1);
-    for ((node, _), bucket) in roll_up(&mut transaction, node, begin, last).await?.0 {
+    for ((node, _), bucket) in roll_up(&mut transaction, node, begin, last).await?.into_buckets() {
         put(&mut transaction, node, &bucket, true).await?;
     }
     transaction.commit().await?;

@@ -12,8 +12,8 @@ use super::{
     accounts,
     connect::BEGIN,
     fault::Fault,
+    hours::Hours,
     nodes::{self, NodeRow},
-    rollups::Hours,
     rows::{self, Candidate},
     sources,
 };
@@ -121,6 +121,9 @@ impl Writing<'_> {
             self.changed.insert(node);
             self.hours.add(node, measurement);
             self.arrived(measurement.received);
+        }
+        if self.hours.are_many() {
+            self.hours.write(self.connection, self.origin).await?;
         }
         Ok(())
     }

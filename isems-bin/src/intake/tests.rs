@@ -190,6 +190,34 @@ async fn large_deliveries_fill_the_window_by_their_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_large_is_stored_alone() {
+    let bench = bench(100, Patience::Endless, 0);
+    bench.send(0..3);
+    let mut large = message(3);
+    large.payload.extend(vec![b'\n'; 1024 * 1024]);
+    bench.nodes.send(Ok(large)).unwrap();
+    bench.send(4..6);
+    bench.settle().await;
+    assert_eq!((bench.repo.commits(), bench.confirmed()), (2, 4), "the small ones, the large one");
+    tokio::time::sleep(WAIT + Duration::from_millis(50)).await;
+    assert_eq!((bench.repo.commits(), bench.confirmed()), (3, 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_logs_that_are_mostly_known_share_a_transaction() {
+    let bench = bench(100, Patience::Endless, 0);
+    let known = 400_000;
+    for receipt in 0..8 {
+        let mut log = message(receipt);
+        log.payload.splice(0..0, vec![b'\n'; known]);
+        log.known_prefix = known;
+        bench.nodes.send(Ok(log)).unwrap();
+    }
+    tokio::time::sleep(WAIT + Duration::from_millis(50)).await;
+    assert_eq!((bench.repo.commits(), bench.confirmed()), (1, 8));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_stored_is_kept_and_confirmed_when_it_can() {
     let bench = bench(1, Patience::Endless, 5);
     bench.send(0..1);

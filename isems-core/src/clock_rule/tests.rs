@@ -68,6 +68,21 @@ fn stretches_end_at_clock_steps() {
 }
 
 #[test]
+fn times_farther_apart_than_any_number_do_not_follow_each_other() {
+    for (first, last, follows) in [
+        (i64::MIN, 1, false),
+        (i64::MIN, i64::MAX, false),
+        (i64::MAX, i64::MIN, false),
+        (i64::MIN, i64::MIN + 86_400, true),
+        (0, -86_401, false),
+    ] {
+        let first_observed = Timestamp::from_unix(first);
+        let next = Next { first_observed, basis: Basis::Node, interval: None };
+        assert_eq!(next.may_follow(Timestamp::from_unix(last)), follows, "{first} {last}");
+    }
+}
+
+#[test]
 fn times_before_2016_and_more_than_ten_minutes_ahead_are_impossible() {
     for (reported, possible) in [
         (0, false),

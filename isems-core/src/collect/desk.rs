@@ -6,17 +6,18 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use super::{
     Note,
     judged::{Judged, Verdict},
+    look_ups::LookUps,
     new_nodes::NewNodes,
     own_clock::Ahead,
     parsed::{LogLine, Message, Parsed},
     shared::{Shared, recognise_by},
-    stored::{Rows, Stored},
+    stored::{Found, Rows, Stored},
     telemetry,
     used_runs::{UsedRuns, under},
 };
 use crate::{
-    Basis, ClockRun, Delivery, KnownTelemetry, Measurement, MeasurementRepo, NodeId, NodeState,
-    NodeUpdate, RepoError, Reported, Timestamp,
+    Basis, ClockRun, Delivery, Identity, KnownTelemetry, Measurement, MeasurementRepo, NodeId,
+    NodeState, NodeUpdate, RepoError, Reported, Sample, Timestamp,
     clock_rule::{self, Circumstances, Fate, Next, Place},
 };
 
@@ -25,6 +26,7 @@ pub(super) struct Desk<'a> {
     /// While our own clock is doubted.
     ahead: Option<Ahead>,
     new_nodes: &'a NewNodes,
+    look_ups: LookUps,
     /// Nodes that come up with this batch.
     coming_up: BTreeMap<NodeId, Timestamp>,
     files: BTreeMap<NodeId, File>,
@@ -34,8 +36,10 @@ pub(super) struct Desk<'a> {
 #[derive(Default)]
 struct File {
     state: NodeState,
-    /// Rows of this batch, by observed and reported time.
+    /// Rows of this batch, as far as its later deliveries are judged by them.
     pending: Rows,
+    /// This batch holds rows of it.
+    is_changed: bool,
     /// The newest telemetry, once a message came again that is not among the
     /// last few.
     earlier: Option<BTreeSet<i64>>,
@@ -46,27 +50,30 @@ impl<'a> Desk<'a> {
         repo: &'a dyn MeasurementRepo,
         ahead: Option<Ahead>,
         new_nodes: &'a NewNodes,
+        look_ups: LookUps,
     ) -> Self {
-        Self { repo, ahead, new_nodes, coming_up: BTreeMap::new(), files: BTreeMap::new() }
+        let (coming_up, files) = (BTreeMap::new(), BTreeMap::new());
+        Self { repo, ahead, new_nodes, look_ups, coming_up, files }
     }
 
     pub(super) async fn judge(
         &mut self,
         delivery: &Delivery,
-        parsed: &Parsed,
+        parsed: Parsed,
     ) -> Result<Judged, RepoError> {
+        self.look_ups.begin_delivery();
         let mut judged = Judged::default();
-        for (reason, count) in &parsed.rejected_by_reason {
-            judged.common.rejected.insert((*reason).to_owned(), *count);
+        for (reason, count) in parsed.rejected_by_reason {
+            judged.common.rejected.insert(reason.to_owned(), count);
         }
-        for (node, lines) in &parsed.logs {
+        for (node, lines) in parsed.logs {
             let mut verdict = Verdict::default();
-            self.judge_log(delivery, node, lines, &mut verdict).await?;
-            judged.add(node, verdict);
+            self.judge_log(delivery, &node, lines, &mut verdict).await?;
+            judged.add(&node, verdict);
         }
-        if let Some(message) = &parsed.telemetry {
+        if let Some(message) = parsed.telemetry {
             let mut verdict = Verdict::default();
-            self.judge_message(delivery, message, &mut verdict).await?;
+            self.judge_message(delivery, &message, &mut verdict).await?;
             judged.add(&message.node, verdict);
         }
         Ok(judged)
@@ -75,7 +82,7 @@ impl<'a> Desk<'a> {
     /// The new state of each node that this batch holds rows of, and the nodes
     /// that come up with it.
     pub(super) fn into_updates(self) -> (Vec<NodeUpdate>, BTreeMap<NodeId, Timestamp>) {
-        let changed = self.files.into_iter().filter(|(_, file)| !file.pending.is_empty());
+        let changed = self.files.into_iter().filter(|(_, file)| file.is_changed);
         let update = |(node, file): (NodeId, File)| NodeUpdate {
             node,
             expected: file.state.version,
@@ -91,6 +98,7 @@ impl<'a> Desk<'a> {
         node: &NodeId,
         line: &[LogLine],
     ) -> Result<bool, RepoError> {
+        self.look_ups.begin_delivery();
         let state = self.file(node).await?;
         let was_pruned = |run: &ClockRun| {
             line.iter().all(|line| {
@@ -147,6 +155,7 @@ impl<'a> Desk<'a> {
         if let Some(earlier) = &mut file.earlier {
             earlier.insert(message.fingerprint);
         }
+        file.is_changed = true;
         file.pending.insert((observed, row.reported), row.sample.clone());
         judged.rows.push(row);
         Ok(())
@@ -192,7 +201,7 @@ impl<'a> Desk<'a> {
         &mut self,
         delivery: &Delivery,
         node: &NodeId,
-        lines: &[LogLine],
+        lines: Vec<LogLine>,
         judged: &mut Verdict,
     ) -> Result<(), RepoError> {
         if lines.iter().all(|line| line.context) {
@@ -234,34 +243,37 @@ impl<'a> Desk<'a> {
             }
             fates[stretch].copy_from_slice(&decided);
         }
-        self.file_lines(delivery, node, lines, &fates, judged);
+        self.file_lines(delivery, node, lines, fates, judged);
         Ok(())
     }
 
-    /// Whether other values are stored where new lines would be.
+    /// Whether other values are stored where new lines would be, as far as that
+    /// may be looked up.
     async fn is_taken(
-        &self,
+        &mut self,
         node: &NodeId,
         lines: &[LogLine],
         fates: &[Fate],
         runs: &[ClockRun],
     ) -> Result<bool, RepoError> {
-        let new: Vec<(Timestamp, &LogLine)> = (lines.iter().zip(fates))
+        let new: Vec<(Identity, &Sample)> = (lines.iter().zip(fates))
             .filter(|(_, fate)| !matches!(fate, Fate::Known(_)))
-            .filter_map(|(line, fate)| Some((line.reported.plus(under(*fate, runs)?.0), line)))
+            .filter_map(|(line, fate)| Some((line.under(under(*fate, runs)?.0), &line.sample)))
             .collect();
-        let identity =
-            |(observed, line): &(Timestamp, &LogLine)| (*observed, Reported::Time(line.reported));
-        let rows = self.stored(node).find(&new.iter().map(identity).collect()).await?;
-        Ok(new.iter().any(|new| rows.get(&identity(new)).is_some_and(|row| *row != new.1.sample)))
+        if !self.look_ups.may_ask(new.len()) {
+            return Ok(false);
+        }
+        Ok(self.stored(node).compare(&new).await?.contains(&Found::Other))
     }
 
     /// Which lines of a stretch are stored already, and under which run: those
     /// of runs that share at least half of the stretch's lines within their
     /// reported range. The newest runs come first; a line that is known under
-    /// one run says nothing against another.
+    /// one run says nothing against another. Runs beyond what may be looked up
+    /// are as good as forgotten: the identity still keeps lines from being stored
+    /// twice under one offset.
     async fn recognise(
-        &self,
+        &mut self,
         node: &NodeId,
         state: &NodeState,
         lines: &[LogLine],
@@ -280,17 +292,26 @@ impl<'a> Desk<'a> {
             if !anything_new || !plausible {
                 continue;
             }
-            let observed = |line: usize| lines[line].reported.plus(run.offset);
-            let identity = |line: &usize| (observed(*line), Reported::Time(lines[*line].reported));
-            let rows = self.stored(node).find(&within.iter().map(identity).collect()).await?;
-            let stored = |line: &usize| rows.get(&identity(line)) == Some(&lines[*line].sample);
-            // Of what was pruned nothing can be said.
-            let kept =
-                |line: &usize| state.pruned_until.is_none_or(|until| observed(*line) > until);
-            let within: Vec<usize> =
-                within.into_iter().filter(|line| kept(line) || stored(line)).collect();
-            let found = within.iter().copied().filter(stored).collect();
-            shared.push(Shared { run: index, within, found });
+            if !self.look_ups.may_ask(within.len()) {
+                break;
+            }
+            let wanted: Vec<(Identity, &Sample)> = within
+                .iter()
+                .map(|line| (lines[*line].under(run.offset), &lines[*line].sample))
+                .collect();
+            let stored = self.stored(node).compare(&wanted).await?;
+            let mut of_run = Shared { run: index, within: Vec::new(), found: Vec::new() };
+            for ((line, (identity, _)), found) in within.into_iter().zip(wanted).zip(stored) {
+                let is_known = found == Found::Same;
+                // Of what was pruned nothing can be said.
+                if is_known || state.pruned_until.is_none_or(|until| identity.0 > until) {
+                    of_run.within.push(line);
+                }
+                if is_known {
+                    of_run.found.push(line);
+                }
+            }
+            shared.push(of_run);
             recognise_by(&shared, &mut known);
             // An earlier stretch ended before this delivery: what follows its
             // known lines is rather known under an older run.
@@ -305,21 +326,22 @@ impl<'a> Desk<'a> {
         &mut self,
         delivery: &Delivery,
         node: &NodeId,
-        lines: &[LogLine],
-        fates: &[Fate],
+        lines: Vec<LogLine>,
+        fates: Vec<Fate>,
         judged: &mut Verdict,
     ) {
+        let more_to_come = self.look_ups.more_to_come();
         let file = self.files.entry(node.clone()).or_default();
         let mut used = UsedRuns::new(self.ahead.is_some());
-        for (line, fate) in lines.iter().zip(fates) {
+        for (line, fate) in lines.into_iter().zip(fates) {
             let is_new = !line.context && !matches!(fate, Fate::Known(_));
-            let Some((offset, basis)) = under(*fate, &file.state.runs) else {
+            let Some((offset, basis)) = under(fate, &file.state.runs) else {
                 if is_new {
-                    judged.refuse(node, line);
+                    judged.refuse(node, &line);
                 }
                 continue;
             };
-            used.note(*fate, line.reported, is_new, &file.state.runs);
+            used.note(fate, line.reported, is_new, &file.state.runs);
             if !is_new {
                 judged.tally.duplicate += u64::from(!line.context);
                 continue;
@@ -330,9 +352,13 @@ impl<'a> Desk<'a> {
                 reported: Reported::Time(line.reported),
                 basis,
                 received: Some(delivery.arrival),
-                sample: line.sample.clone(),
+                sample: line.sample,
             };
-            file.pending.entry((row.observed, row.reported)).or_insert_with(|| row.sample.clone());
+            file.is_changed = true;
+            if more_to_come {
+                let identity = (row.observed, row.reported);
+                file.pending.entry(identity).or_insert_with(|| row.sample.clone());
+            }
             judged.rows.push(row);
         }
         judged.notes.extend(used.begun().map(|run| Note::NodeClockWrong {

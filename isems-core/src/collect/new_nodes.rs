@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::{NodeId, Timestamp, time::MINUTE};
 
 /// The time that the limit is for, in seconds.
-const WINDOW: i64 = 60 * MINUTE;
+const WINDOW: u64 = 60 * MINUTE.unsigned_abs();
 
 #[derive(Debug)]
 pub(super) struct NewNodes {
@@ -38,6 +38,6 @@ impl NewNodes {
 
     /// Forgets nodes that came up more than an hour before `now`.
     pub(super) fn forget_old(&mut self, now: Timestamp) {
-        self.admitted.retain(|_, since| now.since(*since).abs() <= WINDOW);
+        self.admitted.retain(|_, since| now.distance(*since) <= WINDOW);
     }
 }

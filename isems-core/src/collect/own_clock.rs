@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// Clocks that differ by no more than this agree, in seconds.
-const AGREEMENT: i64 = 5 * MINUTE;
+const AGREEMENT: u64 = 5 * MINUTE.unsigned_abs();
 
 /// Opinions older than this count no more, in seconds.
-const HEARD_WITHIN: i64 = 60 * MINUTE;
+const HEARD_WITHIN: u64 = 60 * MINUTE.unsigned_abs();
 
 /// A clock may be set back by so many seconds without being doubted (NTP).
 const SLEW: i64 = MINUTE;
@@ -57,7 +57,7 @@ impl fmt::Display for Doubt {
                 write!(
                     f,
                     "{nodes} nodes agree that it is {} s {}",
-                    ahead.abs(),
+                    ahead.unsigned_abs(),
                     if *ahead > 0 { "slow" } else { "fast" }
                 )
             }
@@ -191,13 +191,14 @@ impl OwnClock {
                 None => newest.filter(|time| *time >= EARLIEST_POSSIBLE),
             };
             let ahead = shown?.since(arrival);
-            let agrees = ahead.abs() <= AGREEMENT;
+            let agrees = ahead.unsigned_abs() <= AGREEMENT;
             let ahead = if delivery.sender_clock.is_some() { ahead } else { ahead.max(0) };
             Some((node, Opinion { heard: arrival, ahead, agrees }))
         });
         if delivery.kind == SourceKind::Http {
             // However many nodes it names, that is one clock.
-            let nearest = opinions.map(|(_, opinion)| opinion).min_by_key(|of| of.ahead.abs());
+            let nearest =
+                opinions.map(|(_, opinion)| opinion).min_by_key(|of| of.ahead.unsigned_abs());
             if let Some(opinion) = nearest {
                 self.remember(Sender::Address(delivery.source.clone()), opinion);
             }
@@ -237,7 +238,7 @@ impl OwnClock {
 
     /// Whether the clock that shows `now` is to be doubted.
     fn doubt(&mut self, now: Timestamp) -> Option<Doubt> {
-        self.opinions.retain(|_, opinion| now.since(opinion.heard).abs() <= HEARD_WITHIN);
+        self.opinions.retain(|_, opinion| now.distance(opinion.heard) <= HEARD_WITHIN);
         if now < self.built {
             return Some(Doubt::BeforeBuild { built: self.built });
         }
@@ -262,14 +263,14 @@ impl OwnClock {
         let mut ahead: Vec<i64> = self.opinions.values().map(|opinion| opinion.ahead).collect();
         ahead.sort_unstable();
         let of = |first: usize| {
-            ahead[first..].partition_point(|other| other.saturating_sub(ahead[first]) <= AGREEMENT)
+            ahead[first..].partition_point(|other| other.abs_diff(ahead[first]) <= AGREEMENT)
         };
         let (first, nodes) =
             (0..ahead.len()).map(|first| (first, of(first))).max_by_key(|(_, nodes)| *nodes)?;
         let middle = ahead[first + nodes / 2];
-        let against_us = middle.abs() > AGREEMENT;
+        let against_us = middle.unsigned_abs() > AGREEMENT;
         // A clock that is decades off is no clock.
-        let plausible = middle.abs() < 100 * 366 * DAY;
+        let plausible = middle.unsigned_abs() < 100 * 366 * DAY.unsigned_abs();
         (against_us && plausible && nodes >= 2 && nodes * 2 > ahead.len())
             .then_some(Doubt::NodesDisagree { nodes, ahead: middle })
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
-    Delivery, Format, NodeId, Sample, SourceKind, Timestamp,
+    Delivery, Format, Identity, NodeId, Reported, Sample, SourceKind, Timestamp,
     wire::{
         Reading, RejectReason, Rejected, csv_log, csv_topic_names, status_json, telemetry_json,
     },
@@ -35,6 +35,13 @@ pub(super) struct LogLine {
     /// The last line of the known prefix: it only says what the new lines
     /// continue.
     pub(super) context: bool,
+}
+
+impl LogLine {
+    /// Its identity if it belongs to a run with this offset.
+    pub(super) fn under(&self, offset: i64) -> Identity {
+        (self.reported.plus(offset), Reported::Time(self.reported))
+    }
 }
 
 #[derive(Debug)]
@@ -97,20 +104,24 @@ impl Parsed {
         if let Some(context) = last_reading(prefix) {
             self.add(context, true);
         }
-        let log = csv_log::parse(news, delivery.framing);
-        if let Some(topic) = &delivery.topic {
-            // Who speaks for another is not believed in the rest either.
-            let foreign = log.readings.iter().find(|line| !csv_topic_names(topic, &line.node));
-            if let Some(reading) = foreign {
-                let excerpt = format!("{topic}: {}", csv_log::format_line(reading));
-                self.reject(0, RejectReason::NodeMismatch, excerpt.as_bytes());
-                return;
+        let mut foreign = None;
+        let log = csv_log::parse_each(news, delivery.framing, |reading| match &delivery.topic {
+            _ if foreign.is_some() => {}
+            Some(topic) if !csv_topic_names(topic, &reading.node) => {
+                foreign = Some(format!("{topic}: {}", csv_log::format_line(&reading)));
             }
+            _ => self.add(reading, false),
+        });
+        if let Some(excerpt) = foreign {
+            // Who speaks for another is not believed in the rest either.
+            *self = Self::default();
+            self.reject(0, RejectReason::NodeMismatch, excerpt.as_bytes());
+            return;
         }
-        self.rejected = log.rejected;
-        self.rejected_by_reason = log.rejected_by_reason;
-        for reading in log.readings {
-            self.add(reading, false);
+        let room = csv_log::Log::EXAMPLES.saturating_sub(self.rejected.len());
+        self.rejected.extend(log.rejected.into_iter().take(room));
+        for (reason, count) in log.rejected_by_reason {
+            *self.rejected_by_reason.entry(reason).or_default() += count;
         }
     }
 

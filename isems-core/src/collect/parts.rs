@@ -1,17 +1,17 @@
 //! A delivery as the repository gets it: a part for each node, so that each has
 //! its own counts.
 
-use super::{judged::Judged, parsed::Parsed};
+use super::judged::Judged;
 use crate::{Delivery, NodeId, SourcePart, SourceUpdate, Tally};
 
-/// The parts of one delivery. The first says what holds for the delivery as a
+/// The parts of one delivery; `failure` says why it is of no use. The first says what holds for the delivery as a
 /// whole; with one node, as is usual, it is all.
-pub(super) fn of(delivery: &Delivery, parsed: &Parsed, judged: Judged) -> Vec<SourcePart> {
+pub(super) fn of(delivery: &Delivery, failure: Option<&str>, judged: Judged) -> Vec<SourcePart> {
     let update = |node: Option<NodeId>, tally: Tally| SourceUpdate {
         source: delivery.source.clone(),
         kind: delivery.kind,
         at: delivery.arrival,
-        error: parsed.failure(delivery),
+        error: failure.map(ToOwned::to_owned),
         position: None,
         tally,
         bytes: 0,

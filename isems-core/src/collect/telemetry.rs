@@ -7,7 +7,7 @@ use super::parsed::Message;
 use crate::{HistoryRange, NodeState, Reported, Sample, Timestamp, time::MINUTE};
 
 /// The same payload within so many seconds is the same message.
-const REPEATED_WITHIN: i64 = 30;
+const REPEATED_WITHIN: u64 = 30;
 
 /// A CSV line within so many seconds covers a message that repeats its values.
 const COVERED_WITHIN: i64 = 2 * MINUTE;
@@ -36,7 +36,7 @@ pub(super) fn is_duplicate(
         .telemetry
         .first()
         .filter(same)
-        .is_some_and(|known| observed.since(known.observed).abs() <= REPEATED_WITHIN);
+        .is_some_and(|known| observed.distance(known.observed) <= REPEATED_WITHIN);
     let covered = around.iter().any(|((_, reported), line)| {
         matches!(reported, Reported::Time(_)) && repeats(&message.sample, line)
     });

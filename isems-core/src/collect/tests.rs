@@ -6,6 +6,7 @@ mod clock_fixtures;
 mod confirmed;
 mod deliveries;
 mod doubt;
+mod look_ups;
 mod reboots;
 mod telemetry;
 mod writers;

@@ -20,6 +20,10 @@ pub(super) struct UsedRuns {
 }
 
 impl UsedRuns {
+    /// So many are told apart, those that were used last. No more are kept than
+    /// [`ClockRun::KEPT`].
+    const REMEMBERED: usize = 4 * ClockRun::KEPT;
+
     pub(super) const fn new(guessing: bool) -> Self {
         Self { guessing, used: Vec::new(), anything_new: false }
     }
@@ -64,6 +68,10 @@ impl UsedRuns {
             entry.1.last_reported = entry.1.last_reported.max(reported);
         }
         self.used.push(entry);
+        // A log of nothing but clock steps uses a run for each line.
+        if self.used.len() > Self::REMEMBERED {
+            self.used.remove(0);
+        }
     }
 
     /// The run of the newest lines, if this delivery began it and it differs

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::{
-    BoxError, PartReport, ReadPosition, SourceId, SourceSummary, SourceUpdate, pages::Pages,
+    BoxError, PartReport, ReadPosition, SourceId, SourceSummary, SourceUpdate,
+    lookup::{self, Identity},
+    pages::Pages,
 };
 use crate::{
     Basis, Bucket, Buckets, HOUR, Measurement, NodeId, Reported, RetentionPolicy,
@@ -324,6 +326,20 @@ pub trait MeasurementReader: Send + Sync {
         range: HistoryRange,
         limit: usize,
     ) -> Result<Vec<StoredMeasurement>, RepoError>;
+
+    /// Those of these measurements of a node that are stored, in any order. They
+    /// may lie years apart. The default walks through the history between
+    /// those that lie close together; an adapter with an index looks each up.
+    ///
+    /// # Errors
+    /// See [`RepoError`].
+    async fn find(
+        &self,
+        node: &NodeId,
+        wanted: &[Identity],
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        lookup::in_history(self, node, wanted).await
+    }
 
     /// The rollups of a node whose hours begin within `range`, oldest first:
     /// one [`Bucket`] for each UTC hour in which measurements were ever stored.

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use mockall::mock;
 
 use crate::{
-    Batch, Bucket, ClockMarks, Delivery, HistoryRange, MeasurementReader, MeasurementRepo, NodeId,
-    NodeSource, NodeState, PruneMode, PruneReport, ReadPosition, Receipt, RepoError,
-    RetentionPolicy, SourceError, SourceId, SourceSummary, StoreReport, StoredMeasurement,
-    Timestamp,
+    Batch, Bucket, ClockMarks, Delivery, HistoryRange, Identity, MeasurementReader,
+    MeasurementRepo, NodeId, NodeSource, NodeState, PruneMode, PruneReport, ReadPosition, Receipt,
+    RepoError, RetentionPolicy, SourceError, SourceId, SourceSummary, StoreReport,
+    StoredMeasurement, Timestamp,
 };
 
 mock! {
@@ -36,6 +36,11 @@ mock! {
             node: &NodeId,
             range: HistoryRange,
             limit: usize,
+        ) -> Result<Vec<StoredMeasurement>, RepoError>;
+        async fn find(
+            &self,
+            node: &NodeId,
+            wanted: &[Identity],
         ) -> Result<Vec<StoredMeasurement>, RepoError>;
         async fn rollups(&self, node: &NodeId, range: HistoryRange) -> Result<Vec<Bucket>, RepoError>;
         async fn buckets(

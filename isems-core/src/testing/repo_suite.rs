@@ -98,6 +98,7 @@ cases![
     reading::hostile_names_and_texts_come_back_exactly,
     reading::history_is_newest_first_and_limited,
     reading::a_range_bounds_the_history_on_both_sides,
+    reading::those_that_are_asked_for_are_found_however_far_apart,
     reading::an_unknown_node_has_an_empty_history,
     reading::latest_is_the_newest_row_of_each_node_sorted_by_node,
     reading::latest_hides_nodes_that_are_not_active,

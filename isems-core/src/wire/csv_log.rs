@@ -65,6 +65,14 @@ impl Log {
 /// answer; an empty one is an answer without news.
 #[must_use]
 pub fn parse(payload: &[u8], framing: Framing) -> Log {
+    let mut readings = Vec::new();
+    let log = parse_each(payload, framing, |reading| readings.push(reading));
+    Log { readings, ..log }
+}
+
+/// The same, but hands each measurement on as soon as it is read; the log
+/// holds none then.
+pub fn parse_each(payload: &[u8], framing: Framing, mut take: impl FnMut(Reading)) -> Log {
     let used = &payload[..used_len(payload, framing)];
     let mut log = Log::default();
     let mut looks_like_a_log = false;
@@ -77,7 +85,7 @@ pub fn parse(payload: &[u8], framing: Framing) -> Log {
         match parse_line(bytes) {
             Ok(Line::Reading(reading)) => {
                 looks_like_a_log = true;
-                log.readings.push(reading);
+                take(reading);
             }
             Ok(Line::BootPlaceholder(_)) => log.reject(line, RejectReason::BootPlaceholder, bytes),
             Err(reason) => log.reject(line, reason, bytes),

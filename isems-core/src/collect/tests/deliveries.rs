@@ -281,6 +281,29 @@ fn a_log_is_not_believed_to_name_thousands_of_nodes() {
 }
 
 #[test]
+fn times_at_the_ends_of_what_can_be_written_cost_no_line() {
+    let times = [0, 1, T, i64::MAX - 1, i64::MAX];
+    let mut world = World::new();
+    for (at, [a, b, c]) in times
+        .into_iter()
+        .flat_map(|a| times.into_iter().flat_map(move |b| times.map(|c| [a, b, c])))
+        .enumerate()
+    {
+        let arrival = T + 61 * i64::try_from(at).unwrap();
+        let log = [line("A", a, 12.0), line("A", b, 12.1), line("A", c, 12.2)].concat();
+        for date in [None, Some(0), Some(i64::MAX), Some(i64::MIN)] {
+            let tally = world
+                .take(Delivery {
+                    sender_clock: date.map(Timestamp::from_unix),
+                    ..delivery("s", log.as_bytes(), arrival)
+                })
+                .tally;
+            assert_eq!(tally.stored + tally.duplicate + tally.conflict, 3, "{log} {date:?}");
+        }
+    }
+}
+
+#[test]
 fn no_reported_time_is_too_large_to_be_stored() {
     let mut world = World::new();
     let log = [line("A", i64::MAX, 12.0), line("A", 0, 12.1), line("A", T, 12.2)].concat();

@@ -90,6 +90,28 @@ pub(super) async fn a_range_bounds_the_history_on_both_sides(fresh: &dyn RepoUnd
     }
 }
 
+pub(super) async fn those_that_are_asked_for_are_found_however_far_apart(
+    fresh: &dyn RepoUnderTest,
+) {
+    let repo = fresh.open().await;
+    let identity = |row: &Measurement| (row.observed, row.reported);
+    for many in [0, 1, 2, 63, 64, 65, 200] {
+        let name = format!("node {many}");
+        let wanted: Vec<Measurement> =
+            (0..many).map(|hour| measurement(&name, 1000 + hour * 3700, 12.0)).collect();
+        let others = [measurement(&name, 1001, 13.0), measurement("another", 1000, 13.0)];
+        store(&*repo, &rows(wanted.iter().cloned().chain(others))).await;
+        let missing = measurement(&name, 1002, 12.0);
+        let asked: Vec<_> = wanted.iter().chain([&missing]).map(identity).collect();
+        let found = repo.find(&node(&name), &asked).await.unwrap();
+        let mut found: Vec<_> = found.into_iter().map(|row| row.measurement).collect();
+        found.sort_by_key(|row| row.observed);
+        assert_eq!(found, wanted);
+    }
+    let unknown = repo.find(&node("unknown"), &[identity(&measurement("A", 1, 1.0))]).await;
+    assert_eq!(unknown.unwrap(), []);
+}
+
 pub(super) async fn an_unknown_node_has_an_empty_history(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     assert_eq!(repo.history(&node("nobody"), HistoryRange::ALL, 10).await.unwrap(), []);
