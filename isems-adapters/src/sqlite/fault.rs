@@ -40,14 +40,15 @@ impl Fault {
     }
 }
 
-/// How to get data out of a damaged file, for people.
+/// How to get data out of a damaged file, for people. With few semicolons: with
+/// many it would be taken for a line of a log, and kept from Sentry.
 pub(super) fn how_to_salvage(path: &Path) -> String {
     format!(
-        "nothing in it was changed; to salvage what is left, stop the collector and run `sqlite3 \
+        "nothing in it was changed. To salvage what is left, stop the collector and run `sqlite3 \
          {0} .recover | sqlite3 {0}.salvaged`, or if that says `SQL logic error`: `(sqlite3 {0} \
-         .dump | sed 's/^ROLLBACK.*/COMMIT;/'; echo 'PRAGMA application_id = {APPLICATION_ID};') \
+         .dump | sed 's/^ROLLBACK.*/COMMIT;/' && echo 'PRAGMA application_id = {APPLICATION_ID}') \
          | sqlite3 {0}.salvaged`. See what is in it, `sqlite3 {0}.salvaged 'SELECT count(*) FROM \
-         measurement'`, before DATABASE_URL names it (or a backup); more in docs/OPERATIONS.md",
+         measurement'`, before DATABASE_URL names it (or a backup). More in docs/OPERATIONS.md",
         path.display()
     )
 }
@@ -231,8 +232,8 @@ mod tests {
         let error = from_code(Some(11), sqlx::Error::WorkerCrashed, Path::new("x.db"));
         for part in [
             "`sqlite3 x.db .recover | sqlite3 x.db.salvaged`",
-            "`(sqlite3 x.db .dump | sed 's/^ROLLBACK.*/COMMIT;/'; \
-             echo 'PRAGMA application_id = 1230193997;') | sqlite3 x.db.salvaged`",
+            "`(sqlite3 x.db .dump | sed 's/^ROLLBACK.*/COMMIT;/' && \
+             echo 'PRAGMA application_id = 1230193997') | sqlite3 x.db.salvaged`",
             "`sqlite3 x.db.salvaged 'SELECT count(*) FROM measurement'`",
         ] {
             assert!(error.to_string().contains(part), "{error}");
