@@ -119,8 +119,11 @@ both_protocols! {
         held.release();
 
         assert_eq!(sent_again(&broker), ON_THEIR_WAY * 2);
-        // The others were acknowledged with the copies that waited.
-        wait_for_duplicates(&broker, &serving, 1);
+        // What waits is acknowledged with what came again, what was in hand by
+        // itself.
+        eventually("each is acknowledged", || {
+            (broker.acknowledgements() >= ON_THEIR_WAY).then_some(())
+        });
         assert_stored_once(&isems, serving, &messages());
         // All were acknowledged: it has none to send again.
         subscribed(&isems, &broker).stop().expect(0);
