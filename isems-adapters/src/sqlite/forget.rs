@@ -61,7 +61,8 @@ async fn take_name(writer: &SqlitePool, node: &NodeId) -> Result<Option<i64>, sq
     Ok(Some(id))
 }
 
-/// Removes a node without a name.
+/// Removes a node without a name. Its number may be another's as soon as somebody
+/// else has removed it.
 async fn remove(writer: &SqlitePool, node: i64) -> Result<u64, sqlx::Error> {
     let mut removed = 0;
     loop {
@@ -79,6 +80,14 @@ async fn remove_some(
     connection: &mut SqliteConnection,
     node: i64,
 ) -> Result<(u64, bool), sqlx::Error> {
+    let left: Option<i64> =
+        sqlx::query_scalar(concat!("SELECT id FROM node WHERE id = ? AND NOT ", is_known!()))
+            .bind(node)
+            .fetch_optional(&mut *connection)
+            .await?;
+    if left.is_none() {
+        return Ok((0, true));
+    }
     let chunk = CHUNK.unsigned_abs();
     let rows = sqlx::query(REMOVE_SOME)
         .bind(node)

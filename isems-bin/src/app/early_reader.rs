@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use isems_core::{
-    Bucket, HistoryRange, MeasurementReader, NodeId, RepoError, SourceSummary, StoredMeasurement,
-    Timestamp,
+    Bucket, HistoryRange, Identity, MeasurementReader, NodeId, RepoError, SourceSummary,
+    StoredMeasurement, Timestamp,
 };
 
 /// A reader that comes later, and another that helps out until then.
@@ -78,6 +78,34 @@ impl MeasurementReader for EarlyReader {
         worth.of(reader.latest(active_since).await)
     }
 
+    async fn latest_page(
+        &self,
+        after: &str,
+        limit: usize,
+        active_since: Option<Timestamp>,
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let (reader, worth) = self.now()?;
+        worth.of(reader.latest_page(after, limit, active_since).await)
+    }
+
+    async fn each_latest(
+        &self,
+        active_since: Option<Timestamp>,
+        show: &mut (dyn FnMut(StoredMeasurement) + Send),
+    ) -> Result<(), RepoError> {
+        let (reader, worth) = self.now()?;
+        worth.of(reader.each_latest(active_since, show).await)
+    }
+
+    async fn find(
+        &self,
+        node: &NodeId,
+        wanted: &[Identity],
+    ) -> Result<Vec<StoredMeasurement>, RepoError> {
+        let (reader, worth) = self.now()?;
+        worth.of(reader.find(node, wanted).await)
+    }
+
     async fn history(
         &self,
         node: &NodeId,
@@ -116,6 +144,8 @@ impl MeasurementReader for EarlyReader {
 
 #[cfg(test)]
 mod tests {
+    use isems_core::Reported;
+
     use super::*;
 
     /// Cannot read anything: there is no room, or what is there is damaged.
@@ -171,5 +201,79 @@ mod tests {
         assert!(matches!(early.sources().await, Err(RepoError::Corrupt { .. })));
         early.open(full);
         assert!(matches!(early.sources().await, Err(RepoError::Full { .. })));
+    }
+
+    /// Can do all by itself, without a look at all nodes or all of a history.
+    struct Quick;
+
+    #[async_trait]
+    impl MeasurementReader for Quick {
+        async fn latest(&self, _: Option<Timestamp>) -> Result<Vec<StoredMeasurement>, RepoError> {
+            panic!("all nodes are read")
+        }
+
+        async fn latest_page(
+            &self,
+            _: &str,
+            _: usize,
+            _: Option<Timestamp>,
+        ) -> Result<Vec<StoredMeasurement>, RepoError> {
+            Ok(Vec::new())
+        }
+
+        async fn each_latest(
+            &self,
+            _: Option<Timestamp>,
+            _: &mut (dyn FnMut(StoredMeasurement) + Send),
+        ) -> Result<(), RepoError> {
+            Ok(())
+        }
+
+        async fn history(
+            &self,
+            _: &NodeId,
+            _: HistoryRange,
+            _: usize,
+        ) -> Result<Vec<StoredMeasurement>, RepoError> {
+            panic!("a history is read")
+        }
+
+        async fn find(
+            &self,
+            _: &NodeId,
+            _: &[Identity],
+        ) -> Result<Vec<StoredMeasurement>, RepoError> {
+            Ok(Vec::new())
+        }
+
+        async fn rollups(&self, _: &NodeId, _: HistoryRange) -> Result<Vec<Bucket>, RepoError> {
+            panic!("all rollups are read")
+        }
+
+        async fn buckets(
+            &self,
+            _: &NodeId,
+            _: HistoryRange,
+            _: i64,
+        ) -> Result<Vec<Bucket>, RepoError> {
+            Ok(Vec::new())
+        }
+
+        async fn sources(&self) -> Result<Vec<SourceSummary>, RepoError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_reader_can_do_by_itself_it_does() {
+        let early = EarlyReader::default();
+        early.open(Arc::new(Quick));
+        let node = NodeId::new("A").unwrap();
+
+        assert_eq!(early.latest_page("", 1, None).await.unwrap(), []);
+        early.each_latest(None, &mut |_| {}).await.unwrap();
+        let wanted = [(Timestamp::from_unix(0), Reported::Fingerprint(1))];
+        assert_eq!(early.find(&node, &wanted).await.unwrap(), []);
+        assert_eq!(early.buckets(&node, HistoryRange::ALL, 86_400).await.unwrap(), []);
     }
 }

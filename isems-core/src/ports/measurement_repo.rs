@@ -285,8 +285,8 @@ pub trait MeasurementReader: Send + Sync {
     ) -> Result<Vec<StoredMeasurement>, RepoError>;
 
     /// [`latest`](Self::latest) in pages: at most `limit` of it, those of the nodes
-    /// whose id comes after `after` (bytewise; empty: from the first on). An adapter
-    /// should read no more than that, as the default does.
+    /// whose id comes after `after` (bytewise; empty: from the first on). The
+    /// default reads all of it; an adapter should read no more than the page.
     ///
     /// # Errors
     /// See [`RepoError`].
@@ -303,7 +303,7 @@ pub trait MeasurementReader: Send + Sync {
     }
 
     /// Shows [`latest`](Self::latest) one by one, all as of one moment. An adapter
-    /// should not hold them all at once, as the default does.
+    /// should not hold them all at once, which the default does.
     ///
     /// # Errors
     /// See [`RepoError`]; some may have been shown by then.

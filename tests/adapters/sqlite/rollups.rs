@@ -202,6 +202,31 @@ async fn a_node_whose_removal_is_cut_short_is_gone_and_what_is_left_of_it_goes_w
 }
 
 #[tokio::test]
+async fn two_that_remove_the_same_node_touch_no_other_that_gets_its_number() {
+    let place = Place::new();
+    let (one, other) = (place.open().await, place.open().await);
+    one.store(&batch(rows(2_500, 20 * MINUTE))).await.unwrap();
+    let (a, unknown) = (node("A"), node("unknown"));
+    // Given one that has taken the name and begun to remove
+    let mut removing = one.forget(&a);
+    while number(&place.database(), "SELECT count(*) FROM measurement").await == 2_500 {
+        tokio::select! {
+            biased;
+            _ = &mut removing => panic!("it was not interrupted"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    // When another one finishes that, and a new node gets the free number
+    other.forget(&unknown).await.unwrap();
+    let new = |name: &str| (0..50).map(|i| measurement(name, i * MINUTE, 12.0)).collect::<Vec<_>>();
+    other.store(&batch(new("B"))).await.unwrap();
+
+    // Then the first one leaves that alone
+    removing.await.unwrap();
+    assert_eq!(history(&one, "B").await.len(), 50);
+}
+
+#[tokio::test]
 async fn what_is_stored_while_a_node_is_forgotten_is_rolled_up_or_gone() {
     let place = Place::new();
     let repo = place.open().await;
