@@ -167,7 +167,7 @@ pub(crate) fn decide(
     };
     let trailing_fate = trailing_run
         .filter(|run| fits(&runs[*run], reported, next, circumstances))
-        .map_or_else(|| begin(reported, next, place, circumstances), Fate::Continues);
+        .map_or_else(|| begin(reported, runs, next, place, circumstances), Fate::Continues);
     // A new line takes the run of the known line before it, else after it.
     let mut run = known.iter().find_map(|run| *run);
     let mut fates = Vec::with_capacity(reported.len());
@@ -243,8 +243,21 @@ fn was_set_since(reported: &[Timestamp], offset: i64, circumstances: &Circumstan
     newest(reported).plus(offset).plus(DAY) < circumstances.arrival
 }
 
+/// Whether these lines were written before the node's clock was set: they lie
+/// more than a day behind it and behind what the node was believed to report, as
+/// the first line after a boot does that is read before the second.
+fn was_unset(reported: &[Timestamp], runs: &[ClockRun], circumstances: &Circumstances) -> bool {
+    let newest = newest(reported);
+    let later = |run: &ClockRun| {
+        run.offset == 0 && run.basis == Basis::Node && newest.plus(DAY) < run.last_reported
+    };
+    let is_behind = newest.plus(DAY) < circumstances.arrival;
+    circumstances.sender_offset().is_some() && is_behind && runs.iter().any(later)
+}
+
 fn begin(
     reported: &[Timestamp],
+    runs: &[ClockRun],
     next: Option<Next>,
     place: Place,
     circumstances: &Circumstances,
@@ -261,7 +274,11 @@ fn begin(
             .filter(|offset| newest.plus(*offset) >= EARLIEST_POSSIBLE)
         {
             Some(offset) => (offset, Basis::Corrected),
-            None if circumstances.is_possible(newest) => (0, Basis::Node),
+            None if circumstances.is_possible(newest)
+                && !was_unset(reported, runs, circumstances) =>
+            {
+                (0, Basis::Node)
+            }
             None => {
                 let now =
                     circumstances.doubted.map_or(circumstances.arrival, |guess| guess.present);

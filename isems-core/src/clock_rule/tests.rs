@@ -344,3 +344,24 @@ fn a_run_is_continued_by_what_is_known_of_the_present() {
         assert_eq!(fates[0] == Fate::Continues(0), continues, "{run:?} {circumstances:?}");
     }
 }
+
+#[test]
+fn a_line_from_before_the_clock_was_set_is_told_from_a_stale_one() {
+    let now = ARRIVAL.as_unix();
+    let (set, unset) = (with_date(now), here());
+    let known = |last: i64| [run(0, Basis::Node, last - 600, last)];
+    let build_date = 1_534_377_600;
+    let counted = begins(now - build_date, Basis::Estimated);
+    let stale = begins(0, Basis::Node);
+    for (reported, runs, circumstances, expected) in [
+        (build_date, known(now - 90), &set, counted),
+        // Nothing later is known of it, or not that its clock was set since.
+        (build_date, known(build_date - 900), &set, stale),
+        (build_date, known(now - 90), &unset, stale),
+        // The log stands still for days.
+        (now - 3 * 86_400, known(now - 3 * 86_400 - 90), &set, stale),
+    ] {
+        let fates = decide(&times(&[reported]), &[None], &runs, None, Place::Taken, circumstances);
+        assert_eq!(fates[0], expected, "{reported} {runs:?}");
+    }
+}

@@ -80,3 +80,23 @@ fn a_site_whose_nodes_all_stand_at_the_build_date_says_nothing_against_our_clock
         assert_eq!((row.observed, row.basis), (Timestamp::from_unix(T - 10), Basis::Corrected));
     }
 }
+
+#[test]
+fn a_first_line_that_is_read_alone_after_the_clock_was_set_is_stored_once_at_its_time() {
+    // Given a router with a right clock that boots
+    let mut world = World::new();
+    let log = |lines: &[(i64, f64)], arrival: i64| Delivery {
+        sender_clock: Some(Timestamp::from_unix(arrival)),
+        framing: Framing::Log,
+        ..message(lines, arrival)
+    };
+    world.take(log(&[(T - 61, 12.0), (T, 12.1)], T + 5));
+    // When its first line is read before the second, and then both
+    let first = (BUILD_DATE, 11.0);
+    world.take(log(&[first], T + 600));
+    let report = world.take(log(&[first, (T + 640, 11.1)], T + 660));
+    // Then it is known, and stored at about the time when it was read
+    assert_eq!(tallies(&report), (1, 1, 0));
+    assert_eq!(voltages(&world), [12.0, 12.1, 11.0, 11.1]);
+    assert_eq!(world.history("A")[2].observed, Timestamp::from_unix(T + 600));
+}
