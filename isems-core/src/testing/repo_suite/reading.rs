@@ -161,6 +161,7 @@ pub(super) async fn pages_of_the_latest_make_up_the_latest(fresh: &dyn RepoUnder
                     break;
                 }
                 read.extend(page);
+                assert!(read.len() <= latest.len(), "{limit} at a time: some come again");
             }
             assert_eq!(read, latest, "{limit} at a time, active since {since:?}");
         }
