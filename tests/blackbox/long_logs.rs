@@ -13,8 +13,8 @@ use crate::{
 
 const ROUNDS: usize = 12;
 
-/// Lines of 85 bytes, more than are used.
-const LINES: usize = 40_000;
+/// Lines of 85 bytes, five times more than are used.
+const LINES: usize = 120_000;
 
 /// How much memory the collector may take meanwhile, in MiB.
 const MOST_MEMORY: u64 = 160;
@@ -38,7 +38,7 @@ fn line(node: &str, time: usize, voltage: usize) -> String {
     )
 }
 
-/// A log that names more than four years, in which no line of an earlier round
+/// A log that names more than fourteen years, in which no line of an earlier round
 /// comes again. Each line lies in an hour of its own.
 fn hostile_log(round: usize) -> String {
     let line = |at: usize| line("Flut", 1_600_000_000 + 7 * round + 3_700 * at, 100 + round);
