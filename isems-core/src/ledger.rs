@@ -1,11 +1,14 @@
 //! The books that a repository keeps beside its rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     Basis, Batch, BatchOrigin, Bucket, ClockMarks, ClockRun, HOUR, HistoryRange, KnownTelemetry,
     Measurement, NodeId, NodeState, NodeVersion, PartReport, ReadPosition, RepoError, Reported,
-    SourceId, SourceSummary, StoreReport, Tally, Timestamp, roll_up,
+    SourceId, SourceSummary, StoreReport, StoredMeasurement, Tally, Timestamp, roll_up,
 };
 
 /// Node states, sources and read positions in memory, by the rules of the port.
@@ -164,25 +167,29 @@ impl Ledger {
         }
     }
 
-    /// The state of a node, whose measurements are `newest_first`.
+    /// The state of a node that has these `rows`, in any order.
     pub fn state<'a>(
         &self,
         node: &NodeId,
-        newest_first: impl Iterator<Item = &'a Measurement>,
+        rows: impl Iterator<Item = &'a StoredMeasurement>,
     ) -> NodeState {
         let Some(page) = self.nodes.get(node) else {
             return NodeState::default();
         };
-        let telemetry = newest_first.filter_map(|row| match row.reported {
-            Reported::Fingerprint(fingerprint) => {
-                Some(KnownTelemetry { observed: row.observed, fingerprint })
-            }
-            Reported::Time(_) => None,
-        });
+        let mut telemetry: Vec<_> = rows
+            .filter_map(|StoredMeasurement { id, measurement }| match measurement.reported {
+                Reported::Fingerprint(fingerprint) => {
+                    Some((*id, KnownTelemetry { observed: measurement.observed, fingerprint }))
+                }
+                Reported::Time(_) => None,
+            })
+            .collect();
+        telemetry.sort_unstable_by_key(|(id, _)| Reverse(*id));
+        telemetry.truncate(KnownTelemetry::KEPT);
         NodeState {
             version: page.version,
             runs: page.runs.clone(),
-            telemetry: telemetry.take(KnownTelemetry::KEPT).collect(),
+            telemetry: telemetry.into_iter().map(|(_, known)| known).collect(),
             pruned_until: page.pruned_until,
         }
     }

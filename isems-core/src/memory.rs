@@ -112,7 +112,7 @@ impl MeasurementRepo for MemoryRepo {
 
     async fn node_state(&self, node: &NodeId) -> Result<NodeState, RepoError> {
         let contents = self.locked();
-        Ok(contents.ledger.state(node, contents.newest_first(node).map(|row| &row.measurement)))
+        Ok(contents.ledger.state(node, contents.newest_first(node)))
     }
 
     async fn clock_marks(&self) -> Result<ClockMarks, RepoError> {

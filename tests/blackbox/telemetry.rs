@@ -94,6 +94,26 @@ both_protocols! {
 }
 
 both_protocols! {
+    fn of_many_messages_within_a_second_the_one_before_is_the_one_that_came_last(protocol) {
+        let broker = Broker::start();
+        let isems = collector(&broker, protocol);
+        let serving = subscribed(&isems, &broker);
+        let (low, high) = (payload("12.5"), payload("12.6"));
+
+        // A backlog, in one order and in the other.
+        let (rising, falling) = (message("Auf", &high), message("Ab", &low));
+        let before = [message("Auf", &low), message("Ab", &high)];
+        broker.publish(&[&before[..], &[rising.clone(), falling.clone()]].concat());
+        wait_for_counts(&serving, &broker, 4, 0);
+        wait_for_another_second();
+
+        broker.publish(&[rising, falling]);
+        wait_for_counts(&serving, &broker, 4, 2);
+        assert_eq!(isems.database().count(), 4);
+    }
+}
+
+both_protocols! {
     fn what_repeats_a_line_of_the_last_two_minutes_is_covered_by_it(protocol) {
         let broker = Broker::start();
         let isems = collector(&broker, protocol);

@@ -73,7 +73,7 @@ impl MeasurementRepo for MapRepo {
     }
     async fn node_state(&self, node: &NodeId) -> Result<NodeState> {
         let (rows, ledger) = &*self.open();
-        Ok(ledger.state(node, newest_first(rows, node).map(|row| &row.measurement)))
+        Ok(ledger.state(node, newest_first(rows, node)))
     }
     async fn clock_marks(&self) -> Result<ClockMarks> {
         Ok(self.open().1.clock_marks())

@@ -172,9 +172,9 @@ pub(super) async fn load_runs(
         .collect()
 }
 
-/// The telemetry that is remembered of a node, newest first.
+/// The telemetry that is remembered of a node, the last stored first.
 pub(super) const TELEMETRY: &str = "SELECT observed, reported FROM measurement \
-     WHERE node = ? AND kind = 1 ORDER BY observed DESC, reported DESC LIMIT ?";
+     WHERE node = ? AND kind = 1 ORDER BY id DESC LIMIT ?";
 
 /// What the clock rule must know of a node, as of one moment.
 pub(super) async fn state(pool: &SqlitePool, node: &NodeId) -> Result<NodeState, sqlx::Error> {

@@ -121,7 +121,7 @@ pub struct KnownTelemetry {
 }
 
 impl KnownTelemetry {
-    /// How many messages of a node are remembered, the newest.
+    /// How many messages of a node are remembered, the last.
     pub const KEPT: usize = 32;
 }
 
@@ -132,8 +132,9 @@ pub struct NodeState {
     pub version: NodeVersion,
     /// The newest [`ClockRun::KEPT`] runs, oldest first.
     pub runs: Vec<ClockRun>,
-    /// The newest [`KnownTelemetry::KEPT`] telemetry messages by observed
-    /// time, newest first.
+    /// The [`KnownTelemetry::KEPT`] telemetry messages that were stored last, the
+    /// last first. Many can be observed in one second, and our clock can be set
+    /// back: it is the order of storing that counts, as in [`StoredMeasurement::id`].
     pub telemetry: Vec<KnownTelemetry>,
     /// Measurements observed at or before this were pruned; such ones are not
     /// stored again if they [may repeat](ClockRun::may_repeat).

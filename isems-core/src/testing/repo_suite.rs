@@ -114,6 +114,7 @@ cases![
     node_states::every_change_gives_another_version,
     node_states::a_forgotten_node_does_not_get_an_old_version_again,
     node_states::the_newest_telemetry_is_remembered,
+    node_states::telemetry_is_remembered_in_the_order_in_which_it_was_stored,
     accounting::a_source_is_accounted_for,
     accounting::a_node_is_accounted_for_beneath_its_source,
     accounting::a_failure_leaves_the_last_success_in_place,

@@ -50,6 +50,27 @@ fn a_message_is_known_if_it_is_redelivered_or_repeats_the_previous_one_at_once()
 }
 
 #[test]
+fn of_many_messages_within_a_second_the_previous_one_is_the_one_that_came_last() {
+    let (one, other) = (payload(12.5), payload(12.6));
+    for backlog in [[&one, &other], [&other, &one]] {
+        let mut world = World::new();
+        world.ingest(&backlog.map(|payload| message(payload, T)));
+        world.restart();
+        assert_eq!(world.take(message(backlog[1], T + 1)).tally.duplicate, 1);
+    }
+}
+
+#[test]
+fn a_message_that_repeats_the_previous_one_is_known_also_after_our_clock_was_set_back() {
+    let mut world = World::new();
+    let hour = 3_600;
+    world.take(message(&payload(12.5), T + hour));
+    world.take(message(&payload(12.6), T));
+    world.restart();
+    assert_eq!(world.take(message(&payload(12.6), T + 2)).tally.duplicate, 1);
+}
+
+#[test]
 fn a_whole_window_of_messages_that_comes_again_is_known() {
     let mut world = World::new();
     let window = |redelivered, arrival| -> Vec<Delivery> {

@@ -122,3 +122,18 @@ pub(super) async fn the_newest_telemetry_is_remembered(fresh: &dyn RepoUnderTest
         .collect();
     assert_eq!(state.telemetry, expected);
 }
+
+pub(super) async fn telemetry_is_remembered_in_the_order_in_which_it_was_stored(
+    fresh: &dyn RepoUnderTest,
+) {
+    let repo = fresh.open().await;
+    // Within a second, and with a clock that is set back.
+    let stored = [(1000, 7), (1000, -3), (1000, 5), (2000, 1), (1000, 6), (900, 2)];
+    for messages in stored.chunks(2) {
+        let messages = messages.iter().map(|(at, hash)| telemetry("A", *at, *hash));
+        store(&*repo, &rows(messages)).await;
+    }
+    let state = repo.node_state(&node("A")).await.unwrap();
+    let remembered = state.telemetry.iter().map(|m| (m.observed.as_unix(), m.fingerprint));
+    assert_eq!(remembered.rev().collect::<Vec<_>>(), stored);
+}
