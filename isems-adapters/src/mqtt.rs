@@ -40,6 +40,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 pub use self::{
     address::{BrokerAddress, BrokerAddressError},
     settings::{MqttSettings, Protocol, ProtocolError},
+    tls::check_authorities,
     topic::{TopicFilter, TopicFilterError, parse_filters},
 };
 use self::{inbox::Inbox, session::Session};

@@ -198,22 +198,15 @@ impl Settings {
 }
 
 fn missing(names: &[&str], needed: &str) -> Mistakes {
-    Mistakes(
-        names
-            .iter()
-            .filter_map(|name| variables::find(name))
-            .map(|variable| Mistake::missing(variable, needed))
-            .collect(),
-    )
+    names
+        .iter()
+        .filter_map(|name| variables::find(name))
+        .map(|variable| Mistake::missing(variable, needed))
+        .collect()
 }
 
 fn one_mistake(name: &str, value: &str, wrong: &str) -> Mistakes {
-    Mistakes(
-        variables::find(name)
-            .map(|variable| Mistake::new(variable, value, wrong))
-            .into_iter()
-            .collect(),
-    )
+    variables::find(name).map(|variable| Mistake::new(variable, value, wrong)).into_iter().collect()
 }
 
 #[cfg(test)]

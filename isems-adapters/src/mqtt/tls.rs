@@ -1,6 +1,6 @@
 //! Whom to trust behind `mqtts://`.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -9,6 +9,15 @@ use rustls::{
 };
 
 use super::MqttSettings;
+
+/// Whether a file holds certificates of authorities, and nothing that cannot be
+/// used as one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_authorities(file: &Path) -> Result<(), String> {
+    from_file(file).map(drop)
+}
 
 /// The TLS settings for this broker; `None` for an unencrypted link. An error
 /// names `MQTT_CA_FILE`.
@@ -23,9 +32,7 @@ pub(super) fn for_broker(settings: &MqttSettings) -> Result<Option<Arc<ClientCon
         return Ok(None);
     }
     let roots = match &settings.ca_file {
-        Some(path) => std::fs::read(path)
-            .map_err(|error| error.to_string())
-            .and_then(|pem| from_pem(&pem))
+        Some(path) => from_file(path)
             .map_err(|problem| format!("MQTT_CA_FILE {}: {problem}", path.display()))?,
         None => of_this_machine()?,
     };
@@ -36,6 +43,11 @@ pub(super) fn for_broker(settings: &MqttSettings) -> Result<Option<Arc<ClientCon
             Some(Arc::new(config))
         })
         .map_err(|error| format!("TLS cannot be used: {error}"))
+}
+
+fn from_file(path: &Path) -> Result<RootCertStore, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    from_pem(&pem)
 }
 
 fn from_pem(pem: &[u8]) -> Result<RootCertStore, String> {

@@ -51,7 +51,8 @@ fn unknown(node: &str, known: &[NodeId]) -> String {
 async fn is_agreed(node: &NodeId) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::Negative(format!(
-            "to remove {node} without being asked, say so: isems forget --yes"
+            "to remove {node} without being asked, say so with --yes: isems forget {} --yes",
+            shell_word(node.as_str())
         )));
     }
     eprint!("Remove {node} and all its measurements for ever? [y/N] ");
@@ -64,6 +65,16 @@ async fn is_agreed(node: &NodeId) -> Result<bool, Failure> {
     .map_err(Failure::broken)?
     .map_err(Failure::broken)?;
     Ok(is_yes(&answer))
+}
+
+/// As one word for a shell.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !text.starts_with('-') && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -86,6 +97,17 @@ mod tests {
             ("yeah, no\n", false),
         ] {
             assert_eq!(is_yes(answer), agreed, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_one_word_of_the_command_that_is_told() {
+        for (node, word) in [
+            ("Elektra-Dach.2", "Elektra-Dach.2"),
+            ("Haus am See", "'Haus am See'"),
+            ("Müller's", r"'Müller'\''s'"),
+        ] {
+            assert_eq!(shell_word(node), word);
         }
     }
 

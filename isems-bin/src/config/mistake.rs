@@ -58,16 +58,29 @@ impl fmt::Display for Mistake {
 
 /// All that is wrong with the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mistakes(pub(crate) Vec<Mistake>);
+pub(crate) struct Mistakes {
+    pub(super) all: Vec<Mistake>,
+    /// What is odd besides, such as a misspelt variable: perhaps the cause.
+    pub(super) oddities: Vec<String>,
+}
+
+impl FromIterator<Mistake> for Mistakes {
+    fn from_iter<T: IntoIterator<Item = Mistake>>(all: T) -> Self {
+        Self { all: all.into_iter().collect(), oddities: Vec::new() }
+    }
+}
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
+        match self.all.len() {
             1 => write!(f, "The configuration has a mistake:")?,
             n => write!(f, "The configuration has {n} mistakes:")?,
         }
-        for mistake in &self.0 {
+        for mistake in &self.all {
             write!(f, "\n\n  {mistake}")?;
+        }
+        for oddity in &self.oddities {
+            write!(f, "\n\n  {oddity}")?;
         }
         write!(f, "\n\nSee `isems --help` for every variable.")
     }

@@ -32,11 +32,9 @@ pub(super) fn settings(
 ) -> Result<Settings, Mistakes> {
     let mut from = Reader::new(environment);
     let settings = all(&mut from);
-    let (mistakes, warnings) = from.finish();
-    match settings {
-        Some(settings) if mistakes.0.is_empty() => Ok(Settings { warnings, ..settings }),
-        _ => Err(mistakes),
-    }
+    let warnings = from.finish()?;
+    // Without a mistake there is none missing.
+    settings.map(|settings| Settings { warnings, ..settings }).ok_or_else(Mistakes::default)
 }
 
 /// `None` only if a mistake was noted.
@@ -94,7 +92,7 @@ fn broker(from: &mut Reader) -> Option<BrokerSettings> {
     let client_id = from.take(MQTT_CLIENT_ID, values::client_id);
     let protocol = from.take(MQTT_PROTOCOL, values::parsed);
     let password = from.take(MQTT_PASSWORD_FILE, values::password_file);
-    let ca_file = from.take(MQTT_CA_FILE, values::readable_file);
+    let ca_file = from.take(MQTT_CA_FILE, values::authorities);
     match &address {
         Some(address) => check_what_depends_on(address, from),
         None => warn_of_what_has_no_effect(from),

@@ -94,9 +94,13 @@ impl Reader {
         }
     }
 
-    /// What was wrong and what was odd.
-    pub(super) fn finish(self) -> (Mistakes, Vec<String>) {
-        (Mistakes(self.mistakes), self.warnings)
+    /// What was odd, if nothing was wrong.
+    pub(super) fn finish(self) -> Result<Vec<String>, Mistakes> {
+        if self.mistakes.is_empty() {
+            Ok(self.warnings)
+        } else {
+            Err(Mistakes { all: self.mistakes, oddities: self.warnings })
+        }
     }
 }
 
@@ -109,6 +113,8 @@ fn unknown(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::config::{values, variables};
 
@@ -141,14 +147,18 @@ mod tests {
                 "ISEMS_COLOUR_OF_THE_SKY is not a variable of isems and has no effect",
             ),
         ] {
-            assert_eq!(reader([(name, "x")]).finish().1, [warning]);
+            assert_eq!(reader([(name, "x")]).finish().unwrap(), [warning]);
+            // It may be the cause of a mistake.
+            let mut reader = reader([(name, "x"), (variables::ISEMS_LISTEN, "5000")]);
+            assert_eq!(reader.take(variables::ISEMS_LISTEN, values::parsed::<SocketAddr>), None);
+            let told = reader.finish().unwrap_err().to_string();
+            assert!(told.contains("a mistake:") && told.contains(warning), "{told}");
         }
     }
 
     #[test]
     fn other_programs_variables_are_none_of_our_business() {
-        let (mistakes, warnings) = reader([("PATH", "/bin"), ("LANG", "C")]).finish();
-        assert_eq!((mistakes.0.len(), warnings.len()), (0, 0));
+        assert_eq!(reader([("PATH", "/bin"), ("LANG", "C")]).finish().unwrap(), [""; 0]);
     }
 
     #[cfg(unix)]
@@ -156,7 +166,7 @@ mod tests {
     fn a_value_that_is_not_utf8_is_a_mistake() {
         use std::os::unix::ffi::OsStringExt as _;
         let value = std::ffi::OsString::from_vec(b"x\xff".to_vec());
-        let (mistakes, _) = Reader::new([("ISEMS_APP_DIR".into(), value)]).finish();
+        let mistakes = Reader::new([("ISEMS_APP_DIR".into(), value)]).finish().unwrap_err();
         assert!(mistakes.to_string().contains("is not valid UTF-8"));
     }
 }

@@ -60,6 +60,7 @@ fn every_variable_refuses_what_it_cannot_use() {
         (MQTT_PROTOCOL, "4"),
         (MQTT_PASSWORD_FILE, "/does/not/exist"),
         (MQTT_CA_FILE, "/does/not/exist"),
+        (MQTT_CA_FILE, concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
         (SENTRY_DSN, "https://sentry.example"),
         (SENTRY_ENVIRONMENT, "two words"),
         (ISEMS_LISTEN, "5000"),

@@ -11,7 +11,7 @@ use std::{
 
 use isems_adapters::{
     http_polling::{NodeAddress, parse_addresses},
-    mqtt::{TopicFilter, parse_filters},
+    mqtt::{TopicFilter, check_authorities, parse_filters},
 };
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
@@ -90,18 +90,15 @@ pub(super) fn password_file(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(password))
 }
 
-/// A file that can be read.
-pub(super) fn readable_file(text: &str) -> Result<PathBuf, String> {
-    std::fs::File::open(text)
-        .and_then(|file| file.metadata())
-        .map_err(|error| cannot_read(&error))
-        .and_then(|metadata| {
-            if metadata.is_file() {
-                Ok(PathBuf::from(text))
-            } else {
-                Err("is not a file".to_owned())
-            }
-        })
+/// A file with certificates of authorities.
+pub(super) fn authorities(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => check_authorities(&path).map(|()| path),
+        Ok(_) => Err("is not a file".to_owned()),
+        Err(error) => Err(cannot_read(&error)),
+    }
 }
 
 fn cannot_read(error: &std::io::Error) -> String {
