@@ -282,7 +282,7 @@ fn begin(
             None => {
                 let now =
                     circumstances.doubted.map_or(circumstances.arrival, |guess| guess.present);
-                (now.since(newest), Basis::Estimated)
+                (of_its_own(now.since(newest), runs), Basis::Estimated)
             }
         },
         Some(next) => {
@@ -298,6 +298,15 @@ fn begin(
         }
     };
     Fate::Begins { offset, basis }
+}
+
+/// This offset, or the next smaller one that no run has. What is counted from
+/// arrival is known to some seconds at best; but two boots that are counted from
+/// the same arrival, as of a backlog, would take each other's places.
+fn of_its_own(offset: i64, runs: &[ClockRun]) -> i64 {
+    let is_taken = |offset: i64| runs.iter().any(|run| run.offset == offset);
+    let step = |offset: i64| if is_taken(offset) { offset.saturating_sub(1) } else { offset };
+    runs.iter().fold(offset, |offset, _| step(offset))
 }
 
 /// Within a stretch times may step back a little.

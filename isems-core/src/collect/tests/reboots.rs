@@ -100,3 +100,24 @@ fn a_first_line_that_is_read_alone_after_the_clock_was_set_is_stored_once_at_its
     assert_eq!(voltages(&world), [12.0, 12.1, 11.0, 11.1]);
     assert_eq!(world.history("A")[2].observed, Timestamp::from_unix(T + 600));
 }
+
+#[test]
+fn of_a_backlog_of_boots_without_a_clock_no_line_takes_the_place_of_another() {
+    // Given a node without a clock that boots alike three times, while we are away
+    let mut world = World::new();
+    let of_boot = |boot: i32| {
+        let number = move |at: i64| (at * 15, 12.0 + f64::from(boot) / 10.0 + at as f64 / 1e4);
+        (0..20).map(move |batch| {
+            let lines: Vec<(i64, f64)> = (1..=4).map(|at| number(batch * 4 + at)).collect();
+            message(&lines, T)
+        })
+    };
+    let backlog: Vec<Delivery> = (0..3).flat_map(of_boot).collect();
+    // When all its messages come at once
+    let reports = world.ingest(&backlog);
+    // Then all are stored, each in its order
+    assert!(reports.iter().all(|report| tallies(report) == (4, 0, 0)));
+    for delivery in &backlog {
+        assert_eq!(tallies(&world.take(delivery.clone())), (0, 4, 0), "when it comes again");
+    }
+}
