@@ -19,6 +19,7 @@ use crate::{
     Basis, ClockRun, Delivery, Identity, KnownTelemetry, Measurement, MeasurementRepo, NodeId,
     NodeState, NodeUpdate, RepoError, Reported, Sample, Timestamp,
     clock_rule::{self, Circumstances, Fate, Next, Place},
+    time::DAY,
 };
 
 pub(super) struct Desk<'a> {
@@ -106,7 +107,7 @@ impl<'a> Desk<'a> {
                     && state.pruned_until >= Some(line.reported.plus(run.offset))
             })
         };
-        let known = self.recognise(node, &state, line, None).await?;
+        let known = self.recognise(node, &state, line, None, Timestamp::default()).await?;
         Ok(known.iter().all(Option::is_some) || state.runs.iter().any(was_pruned))
     }
 
@@ -225,7 +226,7 @@ impl<'a> Desk<'a> {
         for stretch in clock_rule::stretches(&reported).into_iter().rev() {
             let times = &reported[stretch.clone()];
             let lines = &lines[stretch.clone()];
-            let known = self.recognise(node, &state, lines, next).await?;
+            let known = self.recognise(node, &state, lines, next, delivery.arrival).await?;
             let decide =
                 |place| clock_rule::decide(times, &known, &state.runs, next, place, &circumstances);
             let mut decided = decide(Place::Free);
@@ -278,18 +279,27 @@ impl<'a> Desk<'a> {
         state: &NodeState,
         lines: &[LogLine],
         next: Option<Next>,
+        arrival: Timestamp,
     ) -> Result<Vec<Option<usize>>, RepoError> {
         let mut known: Vec<Option<usize>> = vec![None; lines.len()];
         let mut shared: Vec<Shared> = Vec::new();
         let last = lines.last().map(|line| line.reported).unwrap_or_default();
-        for (index, run) in state.runs.iter().enumerate().rev() {
+        let is_plausible =
+            |run: &ClockRun| next.is_none_or(|next| next.may_follow(last.plus(run.offset)));
+        let newest_first = || state.runs.iter().enumerate().rev();
+        let plausible = newest_first().filter(|(_, run)| is_plausible(run)).map(|run| (run, None));
+        // Lines that were read alone lately were put where nothing told that they
+        // cannot be, as far as what follows them does now.
+        let lately = Some(arrival.plus(-DAY));
+        let read_alone = newest_first()
+            .filter(|(_, run)| run.basis != Basis::Corrected && !is_plausible(run))
+            .map(|run| (run, lately));
+        for ((index, run), since) in plausible.chain(read_alone) {
             let in_range =
                 |line: &LogLine| (run.first_reported..=run.last_reported).contains(&line.reported);
             let within: Vec<usize> =
                 (0..lines.len()).filter(|line| in_range(&lines[*line])).collect();
-            let anything_new = within.iter().any(|line| known[*line].is_none());
-            let plausible = next.is_none_or(|next| next.may_follow(last.plus(run.offset)));
-            if !anything_new || !plausible {
+            if within.iter().all(|line| known[*line].is_some()) {
                 continue;
             }
             if !self.look_ups.may_ask(within.len()) {
@@ -299,7 +309,7 @@ impl<'a> Desk<'a> {
                 .iter()
                 .map(|line| (lines[*line].under(run.offset), &lines[*line].sample))
                 .collect();
-            let stored = self.stored(node).compare(&wanted).await?;
+            let stored = self.stored(node).compare_since(since, &wanted).await?;
             let mut of_run = Shared { run: index, within: Vec::new(), found: Vec::new() };
             for ((line, (identity, _)), found) in within.into_iter().zip(wanted).zip(stored) {
                 let is_known = found == Found::Same;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    HistoryRange, Identity, MeasurementRepo, NodeId, RepoError, Reported, Sample, StoredMeasurement,
+    HistoryRange, Identity, MeasurementRepo, NodeId, RepoError, Reported, Sample,
+    StoredMeasurement, Timestamp,
 };
 
 pub(super) type Rows = BTreeMap<Identity, Sample>;
@@ -47,10 +48,20 @@ impl Stored<'_> {
         &self,
         lines: &[(Identity, &Sample)],
     ) -> Result<Vec<Found>, RepoError> {
+        self.compare_since(None, lines).await
+    }
+
+    /// The same, of what was received `since` then.
+    pub(super) async fn compare_since(
+        &self,
+        since: Option<Timestamp>,
+        lines: &[(Identity, &Sample)],
+    ) -> Result<Vec<Found>, RepoError> {
         let mut all = Vec::with_capacity(lines.len());
         for lines in lines.chunks(PAGE) {
             let wanted: Vec<Identity> = lines.iter().map(|(identity, _)| *identity).collect();
-            let stored = self.repo.find(self.node, &wanted).await?;
+            let mut stored = self.repo.find(self.node, &wanted).await?;
+            stored.retain(|row| since.is_none() || row.measurement.received >= since);
             let stored: Rows = stored.into_iter().map(identified).collect();
             all.extend(lines.iter().map(|(identity, sample)| {
                 let there = stored.get(identity).or_else(|| self.pending?.get(identity));

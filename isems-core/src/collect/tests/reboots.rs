@@ -121,3 +121,29 @@ fn of_a_backlog_of_boots_without_a_clock_no_line_takes_the_place_of_another() {
         assert_eq!(tallies(&world.take(delivery.clone())), (0, 4, 0), "when it comes again");
     }
 }
+
+#[test]
+fn a_line_that_was_believed_where_it_was_read_alone_is_known_when_the_next_tells_better() {
+    // Given a node that is heard for the first time, by a line of its build date
+    let mut world = World::new();
+    let first = (BUILD_DATE, 12.0);
+    world.take(message(&[first], T));
+    // When the line comes again with one of after its clock was set
+    let both = message(&[first, (T + 61, 12.1)], T + 65);
+    // Then it is known
+    assert_eq!(tallies(&world.take(both.clone())), (1, 1, 0));
+    assert_eq!(tallies(&world.take(both)), (0, 2, 0), "when it comes again");
+}
+
+#[test]
+fn a_line_counted_from_a_late_arrival_is_known_when_the_next_tells_when_it_was() {
+    // Given a node that booted three days ago, whose first line waited alone
+    let mut world = World::new();
+    let first = (5, 12.0);
+    world.take(message(&[first], T));
+    let measured = T - 3 * 86_400;
+    // When the line comes again with those of after its clock was set
+    let more = message(&[first, (measured, 12.1), (measured + 15, 12.2)], T);
+    // Then it is known
+    assert_eq!(tallies(&world.take(more)), (2, 1, 0));
+}
