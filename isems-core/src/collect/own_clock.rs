@@ -1,6 +1,9 @@
 //! Whether our own clock can be trusted.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::parsed::Parsed;
 use crate::{
@@ -134,9 +137,11 @@ enum Sender {
     Node(NodeId),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Opinion {
     heard: Timestamp,
+    /// The node whose clock it is; of an address, one that its log names.
+    node: NodeId,
     /// By how many seconds the sender's clock is ahead of ours.
     ahead: i64,
     /// It shows the time that ours shows.
@@ -193,19 +198,17 @@ impl OwnClock {
             let ahead = shown?.since(arrival);
             let agrees = ahead.unsigned_abs() <= AGREEMENT;
             let ahead = if delivery.sender_clock.is_some() { ahead } else { ahead.max(0) };
-            Some((node, Opinion { heard: arrival, ahead, agrees }))
+            Some(Opinion { heard: arrival, node: node.clone(), ahead, agrees })
         });
         if delivery.kind == SourceKind::Http {
             // However many nodes it names, that is one clock.
-            let nearest =
-                opinions.map(|(_, opinion)| opinion).min_by_key(|of| of.ahead.unsigned_abs());
+            let nearest = opinions.min_by_key(|of| of.ahead.unsigned_abs());
             if let Some(opinion) = nearest {
                 self.remember(Sender::Address(delivery.source.clone()), opinion);
             }
         } else {
-            let opinions: Vec<_> = opinions.map(|(node, of)| (node.clone(), of)).collect();
-            for (node, opinion) in opinions {
-                self.remember(Sender::Node(node), opinion);
+            for opinion in opinions.collect::<Vec<_>>() {
+                self.remember(Sender::Node(opinion.node.clone()), opinion);
             }
         }
     }
@@ -260,7 +263,15 @@ impl OwnClock {
     }
 
     fn disagreement(&self) -> Option<Doubt> {
-        let mut ahead: Vec<i64> = self.opinions.values().map(|opinion| opinion.ahead).collect();
+        // A node that is polled and publishes as well has one clock.
+        let polled: BTreeSet<&NodeId> = (self.opinions.iter())
+            .filter(|(sender, _)| matches!(sender, Sender::Address(_)))
+            .map(|(_, opinion)| &opinion.node)
+            .collect();
+        let is_told_already =
+            |sender: &Sender| matches!(sender, Sender::Node(node) if polled.contains(node));
+        let opinions = self.opinions.iter().filter(|(sender, _)| !is_told_already(sender));
+        let mut ahead: Vec<i64> = opinions.map(|(_, opinion)| opinion.ahead).collect();
         ahead.sort_unstable();
         let of = |first: usize| {
             ahead[first..].partition_point(|other| other.abs_diff(ahead[first]) <= AGREEMENT)

@@ -139,3 +139,18 @@ fn a_node_is_not_kept_in_the_future_by_a_clock_that_most_nodes_contradict() {
     let observed: Vec<i64> = rows.iter().map(|row| row.measurement.observed.as_unix()).collect();
     assert_eq!(observed.iter().min(), Some(&(T + 52)), "{observed:?}");
 }
+
+#[test]
+fn a_node_that_is_polled_and_publishes_has_one_clock() {
+    // Given a node whose clock is a year ahead, heard both ways
+    let mut world = World::new();
+    let published = Delivery {
+        framing: Framing::Whole,
+        kind: SourceKind::Mqtt,
+        ..delivery("broker", line("A", T + YEAR - 9, 12.0).as_bytes(), T)
+    };
+    let reports = world.ingest(&[dated("a", &["A"], YEAR, T), published]);
+    // Then it does not outvote us
+    assert!(reports.iter().all(|report| report.notes.iter().all(is_no_doubt)), "{reports:?}");
+    assert_eq!(world.newest("A"), T - 9);
+}
