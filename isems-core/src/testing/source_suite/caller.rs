@@ -187,7 +187,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Sees that `payload` comes again, perhaps behind some later news.
-    pub(super) async fn expect_again(&mut self, payload: &[u8], why: &str) {
+    pub(super) async fn expect_again(&mut self, payload: &[u8]) {
         for _ in 0..PATIENCE {
             let came = self.until_marker(&[LINE, NEXT]).await;
             if came.iter().any(|delivery| brings(delivery, payload)) {
@@ -195,7 +195,7 @@ impl<'a> Caller<'a> {
             }
         }
         panic!(
-            "{why}: {:?} was not confirmed and did not come again, though {PATIENCE} later \
+            "{:?} was not confirmed (others were) and did not come again, though {PATIENCE} later \
              deliveries did: it is lost",
             String::from_utf8_lossy(payload)
         );

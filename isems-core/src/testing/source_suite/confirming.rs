@@ -48,7 +48,7 @@ async fn comes_again(fresh: &mut dyn SourceUnderTest, interruption: Interruption
     // Gives one that was wrongly sent its time.
     caller.until_marker(&[LINE]).await;
     let mut caller = caller.interrupted(interruption).await;
-    caller.expect_again(LINE, "nothing was confirmed").await;
+    caller.expect_again(LINE).await;
 }
 
 async fn comes_no_more(fresh: &mut dyn SourceUnderTest, interruption: Interruption) {
@@ -83,9 +83,9 @@ async fn one_of_two_is_confirmed(fresh: &mut dyn SourceUnderTest, which: Confirm
     let first = caller.take(LINE).await;
     caller.world.offer_from_another_node(NEXT).await;
     let second = caller.take(NEXT).await;
-    let (confirmed, left, why) = match which {
-        Confirmed::First => (first, NEXT, "only the delivery before it was confirmed"),
-        Confirmed::Second => (second, LINE, "only the delivery after it was confirmed"),
+    let (confirmed, left) = match which {
+        Confirmed::First => (first, NEXT),
+        Confirmed::Second => (second, LINE),
     };
     caller.confirm(&confirmed).await;
     if brings(&confirmed, left) {
@@ -96,6 +96,6 @@ async fn one_of_two_is_confirmed(fresh: &mut dyn SourceUnderTest, which: Confirm
     caller.until_marker(&[LINE, NEXT]).await;
     for interruption in [Interruption::BrokenLink, Interruption::Restart] {
         caller = caller.interrupted(interruption).await;
-        caller.expect_again(left, why).await;
+        caller.expect_again(left).await;
     }
 }
