@@ -46,8 +46,8 @@ pub trait SourceUnderTest: Send {
     async fn open(&mut self) -> Box<dyn NodeSource>;
 
     /// Breaks the link to the healthy nodes or their broker, and mends it soon.
-    /// The source stays open and notices: what it handed over and was not told
-    /// to be durable has to come again.
+    /// For a source that works in rounds: lets one round fail. The source stays
+    /// open; what it handed over and was not told to be durable has to come again.
     async fn break_link(&mut self);
 
     /// Adds a node that accepts connections and never answers, if there is
