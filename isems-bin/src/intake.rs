@@ -14,7 +14,10 @@ mod writer;
 use std::{future, sync::Arc};
 
 use isems_core::{Delivery, DeliveryReport, NodeSource, SourceError, SourceKind};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -119,6 +122,8 @@ impl<S: NodeSource> Intake<S> {
                             self.commit(batch.take(), stop).await?;
                             return Err(error.into());
                         }
+                        // Neither source nor repository may have had to wait.
+                        yield_now().await;
                         false
                     }
                 },

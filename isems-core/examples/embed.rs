@@ -14,7 +14,9 @@ use isems_core::{
 };
 
 /// Nodes whose lines arrive by whatever you have: a serial line, a
-/// radio gateway, a file.
+/// radio gateway, a file. It hands over a handful of lines and is over; one
+/// that goes on for ever must not lose what was not confirmed:
+/// `tests/conformance/stranger_source.rs` is such a source, and passes the suite.
 struct MySource {
     id: SourceId,
     lines: Vec<String>,

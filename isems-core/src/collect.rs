@@ -29,7 +29,7 @@ pub use report::{DeliveryReport, Note};
 
 use crate::{
     Batch, Delivery, MeasurementRepo, NodeId, NodeSource, RepoError, SourceError, SourceId,
-    SourceKind, SourcePart, SourceUpdate, Tally, Timestamp,
+    SourceKind, SourcePart, SourceUpdate, Tally, Timestamp, yield_now::yield_now,
 };
 
 /// So often a batch is judged anew because another writer was faster.
@@ -190,7 +190,8 @@ impl Collector {
     }
 
     /// Takes in everything that a source has until it is over, one delivery at
-    /// a time; failures on the way are noted and handed to `on_failure`.
+    /// a time; failures on the way are noted and handed to `on_failure`. Others
+    /// can run between any two, so that the future can be dropped by a timeout.
     /// Programs that share transactions among deliveries call
     /// [`ingest`](Self::ingest) themselves.
     ///
@@ -205,6 +206,8 @@ impl Collector {
         let mut tally = Tally::default();
         let mut kind = SourceKind::Other;
         loop {
+            // Neither source nor repository may ever have to wait.
+            yield_now().await;
             match source.next().await {
                 Ok(Some(delivery)) => {
                     kind = delivery.kind;

@@ -60,7 +60,8 @@
 //! # Plugging in
 //! Implement a port, and run its conformance suite from
 //! `isems_core::testing` (feature `testing`): `repo_suite` for repositories,
-//! `source_suite` for sources. [`MemoryRepo`] is the shortest complete example.
+//! `source_suite` for sources. The shortest complete examples are [`MemoryRepo`], and
+//! `tests/conformance/stranger_source.rs` in the project's repository.
 
 mod activity;
 mod bucket;
@@ -79,6 +80,7 @@ mod status;
 pub mod testing;
 pub mod time;
 pub mod wire;
+mod yield_now;
 
 pub use activity::ActivityRule;
 pub use bucket::{Bucket, Buckets, HOUR, Spread, roll_up};

@@ -23,48 +23,68 @@ use fake_node::{Act, FakeNode, LOG};
 #[path = "../adapters/http_polling/fake_node.rs"]
 mod fake_node;
 
-const LIMIT: u64 = 100_000;
+use crate::broken_sources::{COMMON, is_caught};
 
-/// A node whose log grows, perhaps with a dead one beside it.
+const LIMIT: usize = 100_000;
+
+/// Two nodes whose logs grow, perhaps with a dead one beside them.
 struct World {
-    node: FakeNode,
+    nodes: [GrowingLog; 2],
     dead: Option<FakeNode>,
-    log: Vec<u8>,
     confirmed: Arc<Mutex<BTreeMap<SourceId, ReadPosition>>>,
 }
 
 impl World {
     async fn new() -> Self {
-        Self {
-            node: FakeNode::start().await,
-            dead: None,
-            log: Vec::new(),
-            confirmed: Arc::default(),
-        }
+        let nodes = [GrowingLog::empty().await, GrowingLog::empty().await];
+        Self { nodes, dead: None, confirmed: Arc::default() }
     }
 }
 
-#[async_trait]
-impl SourceUnderTest for World {
-    async fn offer(&mut self, payload: &[u8]) {
-        self.log.extend_from_slice(payload);
+struct GrowingLog {
+    node: FakeNode,
+    log: Vec<u8>,
+}
+
+impl GrowingLog {
+    async fn empty() -> Self {
+        let mut log = Self { node: FakeNode::start().await, log: Vec::new() };
+        log.grow(b"");
+        log
+    }
+
+    fn grow(&mut self, lines: &[u8]) {
+        self.log.extend_from_slice(lines);
         let length = self.log.len();
         let head =
             format!("HTTP/1.1 200 OK\r\nETag: \"1-{length}\"\r\nContent-Length: {length}\r\n\r\n");
         self.node.answer(LOG, [head.as_bytes(), &self.log].concat());
     }
+}
+
+#[async_trait]
+impl SourceUnderTest for World {
+    fn max_payload(&self) -> usize {
+        LIMIT
+    }
+
+    async fn offer(&mut self, payload: &[u8]) {
+        self.nodes[0].grow(payload);
+    }
+
+    async fn offer_from_another_node(&mut self, payload: &[u8]) {
+        self.nodes[1].grow(payload);
+    }
 
     async fn open(&mut self) -> Box<dyn NodeSource> {
-        let mut nodes = self.node.address.to_string();
-        if let Some(dead) = &self.dead {
-            nodes = format!("{} {nodes}", dead.address);
-        }
+        let nodes = self.dead.iter().chain(self.nodes.iter().map(|log| &log.node));
+        let nodes: Vec<_> = nodes.map(|node| node.address.to_string()).collect();
         let settings = PollSettings {
             timeout: Duration::from_secs(4),
             interval: Duration::from_millis(250),
             schedule: Schedule::Every,
-            body_limit: LIMIT,
-            ..PollSettings::one_round(parse_addresses(&nodes).unwrap())
+            body_limit: LIMIT as u64,
+            ..PollSettings::one_round(parse_addresses(&nodes.join(" ")).unwrap())
         };
         let clock = ManualClock::at(Timestamp::from_unix(1_748_769_100));
         let positions = self.confirmed.lock().unwrap().clone();
@@ -76,7 +96,9 @@ impl SourceUnderTest for World {
     }
 
     async fn break_link(&mut self) {
-        self.node.answer_once(LOG, vec![Act::Reset]);
+        for log in &self.nodes {
+            log.node.answer_once(LOG, vec![Act::Reset]);
+        }
     }
 
     async fn add_dead_node(&mut self) {
@@ -84,10 +106,9 @@ impl SourceUnderTest for World {
         self.dead = Some(FakeNode::with_log(never).await);
     }
 
-    async fn offer_too_much_then(&mut self, payload: &[u8]) {
-        let mut endless = b"HTTP/1.0 200 OK\r\n\r\n".to_vec();
-        endless.resize(usize::try_from(LIMIT).unwrap() + 1000, b'x');
-        self.node.answer_once(LOG, endless);
+    async fn offer_too_much_then(&mut self, too_much: &[u8], payload: &[u8]) {
+        let endless = [b"HTTP/1.0 200 OK\r\n\r\n", too_much].concat();
+        self.nodes[0].node.answer_once(LOG, endless);
         self.offer(payload).await;
     }
 }
@@ -129,5 +150,12 @@ async fn http_polling_conforms() {
         let mut world = World::new().await;
         let run = tokio::time::timeout(Duration::from_secs(30), case.run(&mut world));
         run.await.unwrap_or_else(|_| panic!("{case:?} does not end"));
+    }
+}
+
+#[tokio::test]
+async fn the_suite_catches_http_polling_that_breaks_its_port() {
+    for (flaw, case, words) in COMMON {
+        is_caught(World::new().await, flaw, case, words).await;
     }
 }

@@ -1,5 +1,6 @@
 //! Every adapter × every case of its port.
 
+mod broken_sources;
 #[cfg(feature = "http-polling")]
 mod http_polling;
 mod memory;
@@ -8,3 +9,4 @@ mod mqtt;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stranger;
+mod stranger_source;

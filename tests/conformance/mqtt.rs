@@ -21,14 +21,17 @@ use tokio::{
 
 use broker::Mosquitto;
 
+use crate::broken_sources::{COMMON, Flaw, is_caught};
+
 #[expect(dead_code, reason = "the adapter's own tests need more of it")]
 #[path = "../adapters/mqtt/broker.rs"]
 mod broker;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const TOPIC: &str = "/isems/Node-A/csvlog";
-/// More than the 256 KiB that are taken.
-const TOO_MUCH: usize = 300 * 1024;
+const OTHER_TOPIC: &str = "/isems/Node-B/csvlog";
+/// What is taken of a message, its topic included.
+const MAX_PACKET: usize = 256 * 1024;
 
 /// A broker that already keeps messages for the collector.
 struct World {
@@ -76,8 +79,16 @@ impl Drop for World {
 
 #[async_trait]
 impl SourceUnderTest for World {
+    fn max_payload(&self) -> usize {
+        MAX_PACKET
+    }
+
     async fn offer(&mut self, payload: &[u8]) {
         self.broker.publish([(TOPIC, payload)]).await;
+    }
+
+    async fn offer_from_another_node(&mut self, payload: &[u8]) {
+        self.broker.publish([(OTHER_TOPIC, payload)]).await;
     }
 
     async fn open(&mut self) -> Box<dyn NodeSource> {
@@ -96,8 +107,8 @@ impl SourceUnderTest for World {
 
     /// In MQTT 3.1.1 what follows shares the fate of the message that is too
     /// large, until the session was dropped: a node publishes again and again.
-    async fn offer_too_much_then(&mut self, payload: &[u8]) {
-        self.broker.publish([(TOPIC, vec![b'x'; TOO_MUCH])]).await;
+    async fn offer_too_much_then(&mut self, too_much: &[u8], payload: &[u8]) {
+        self.broker.publish([(TOPIC, too_much)]).await;
         let (publisher, payload) = (self.broker.publisher(), payload.to_vec());
         self.repeating = Some(tokio::spawn(async move {
             loop {
@@ -126,4 +137,22 @@ async fn mqtt_5_conforms() {
 #[tokio::test]
 async fn mqtt_3_1_1_conforms() {
     conforms(Protocol::V311).await;
+}
+
+async fn flaws_are_caught(protocol: Protocol) {
+    let own =
+        [(Flaw::NeverTwice, "what_is_not_confirmed_comes_again_over_the_next_link", "it is lost")];
+    for (flaw, case, words) in COMMON.into_iter().chain(own) {
+        is_caught(World::new(protocol).await, flaw, case, words).await;
+    }
+}
+
+#[tokio::test]
+async fn the_suite_catches_mqtt_5_that_breaks_its_port() {
+    flaws_are_caught(Protocol::V5).await;
+}
+
+#[tokio::test]
+async fn the_suite_catches_mqtt_3_1_1_that_breaks_its_port() {
+    flaws_are_caught(Protocol::V311).await;
 }

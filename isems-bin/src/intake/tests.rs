@@ -114,7 +114,7 @@ impl Bench {
     /// test stands still meanwhile.
     async fn settle(&self) {
         for _ in 0..200 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
     }
 
@@ -331,4 +331,44 @@ async fn a_source_that_is_closed_ends_the_intake_with_its_reason_after_storing()
     let error = bench.task.await.unwrap().unwrap_err();
     assert_eq!(error.to_string(), "test: is over");
     assert_eq!(bench.repo.rows("Dach").await, 2);
+}
+
+/// Fails at once, whenever it is asked, and is over after many times.
+struct FailingAtOnce(SourceId, u32);
+
+#[async_trait]
+impl NodeSource for FailingAtOnce {
+    fn id(&self) -> &SourceId {
+        &self.0
+    }
+
+    async fn next(&mut self) -> Result<Option<Delivery>, SourceError> {
+        self.1 += 1;
+        if self.1 < 10_000 { Err(away()) } else { Ok(None) }
+    }
+
+    async fn confirm(&mut self, _receipt: Receipt) -> Result<(), SourceError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn others_run_while_a_source_fails_at_once_again_and_again() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_unix(BEGIN)));
+    let collector = Collector::new(FlakyRepo::failing(0), Timestamp::from_unix(BEGIN));
+    let stop = CancellationToken::new();
+    let intake = Intake::new(
+        FailingAtOnce(SourceId::new("test"), 0),
+        SourceKind::Other,
+        Arc::new(Writer::new(collector, clock)),
+        Window::new(NonZeroUsize::MIN, WAIT),
+        Box::new(Arc::new(Mutex::new(Heard::default()))),
+    );
+    let other = stop.clone();
+    tokio::spawn(async move { other.cancel() });
+
+    let (source, result) = intake.run(stop).await;
+
+    assert!(result.is_ok());
+    assert!(source.1 < 10, "asked {} times before another task had its turn", source.1);
 }

@@ -376,8 +376,10 @@ pub trait MeasurementReader: Send + Sync {
     }
 
     /// [`NodeState::pruned_until`]: up to here [`history`](Self::history) is
-    /// incomplete and only the rollups know everything. The default is for
-    /// repositories that never prune.
+    /// incomplete and only the rollups know everything. The default knows of no
+    /// pruning: a repository whose [`prune`](MeasurementRepo::prune) removes
+    /// anything overrides it (the conformance suite prunes, and looks). It fits
+    /// a reader that has no such repository behind it.
     ///
     /// # Errors
     /// See [`RepoError`].
@@ -454,7 +456,8 @@ pub trait MeasurementRepo: MeasurementReader {
 
     /// Makes the rollups of a node anew from the measurements that are there,
     /// for data from before rollups were kept. Hours from which measurements
-    /// were pruned keep theirs.
+    /// were pruned keep theirs. The conformance suite sees that it does so only
+    /// if `RepoUnderTest::spoil_rollups` is there to spoil some.
     ///
     /// # Errors
     /// See [`RepoError`].

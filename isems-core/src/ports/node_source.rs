@@ -252,14 +252,23 @@ impl SourceError {
 ///   delivery.
 /// - One dead node delays nobody else; its failure is one `Err`, and the next
 ///   call goes on.
+/// - It pauses between its failures: what cannot work yet is tried again after
+///   a while, within [`next`](Self::next). The caller calls again at once, so a
+///   source that fails at once for ever keeps a whole core busy with it.
 /// - A delivery that is never confirmed comes again, after a reconnect or in
 ///   the next round. It is not acknowledged to the node or broker before
 ///   [`confirm`](Self::confirm).
+/// - It does not wait for confirmations: callers store several deliveries
+///   together. When it does stop for want of them, at least two are out.
+/// - A receipt confirms its own delivery and no other, whichever came first.
 /// - Memory is bounded: without calls to `next`, reading stops.
 ///
 /// # What a caller guarantees
 /// - It confirms a receipt only when what the delivery held is durable, each at
 ///   most once, in any order.
+///
+/// `isems_core::testing::source_suite` (feature `testing`) holds a source
+/// against all of this.
 #[async_trait]
 pub trait NodeSource: Send {
     /// The source as a whole; its deliveries may name finer ones.

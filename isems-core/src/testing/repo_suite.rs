@@ -43,6 +43,14 @@ pub trait RepoUnderTest: Send + Sync {
     /// gives another handle on the same data, as another process would have.
     /// A repository that lives in memory only may return the same handle.
     async fn open(&self) -> Arc<dyn MeasurementRepo>;
+
+    /// Removes or falsifies the rollups that are stored, behind the back of the
+    /// repository, so that [`MeasurementRepo::rebuild_rollups`] has something to
+    /// do. False, as by default, if there is no way to them: the case about it
+    /// is then skipped, and only tests of your own can show that it works.
+    async fn spoil_rollups(&self) -> bool {
+        false
+    }
 }
 
 type CaseFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -134,6 +142,7 @@ cases![
     rollups::rollups_equal_the_rule_over_random_histories,
     rollups::an_import_of_what_was_pruned_is_not_counted_twice,
     rollups::rollups_go_with_a_forgotten_node,
+    rollups::spoiled_rollups_are_made_anew,
     rollups::buckets_are_made_of_rollups_or_of_measurements,
 ];
 

@@ -1,40 +1,62 @@
 //! Conformance of [`NodeSource`]s.
 //!
-//! The cases await deliveries without a limit of their own, since this crate
-//! has no timer: run each within a timeout of your runtime.
+//! Build a small world around your source, a [`SourceUnderTest`], and run every
+//! case in a fresh one. `tests/conformance/stranger_source.rs` in the project's
+//! repository is the shortest complete example.
+//!
+//! The cases wait for deliveries without a limit of their own, since this crate
+//! has no timer: run each within a timeout of your runtime, half a minute say.
+//! It fires also if the source never waits for anything.
 
-use std::{
-    future::Future,
-    pin::{Pin, pin},
-    task::Poll,
-};
+mod caller;
+mod confirming;
+mod delivering;
+
+use std::{future::Future, pin::Pin};
 
 use async_trait::async_trait;
 
-use crate::{Delivery, NodeSource, SourceError};
+use crate::NodeSource;
 
-/// A world of nodes around a source.
+/// A world of nodes around a source, for one case.
+///
+/// Implement it with what your source really talks to, or with something that
+/// behaves as that does: a case can only show what the world lets happen.
 #[async_trait]
 pub trait SourceUnderTest: Send {
+    /// The most bytes that a payload of the source may have, some thousand at
+    /// least. No delivery may hold more.
+    fn max_payload(&self) -> usize;
+
     /// Lets a healthy node hand over `payload`: a CSV log in which each line is
     /// terminated. Each call brings news; what was offered before may come with
     /// it (a log that grows) or not (one message each).
     async fn offer(&mut self, payload: &[u8]);
 
+    /// The same from a second healthy node, whose deliveries have receipts of
+    /// their own. The default lets the first node do it: only for a source that
+    /// can never have more than one.
+    async fn offer_from_another_node(&mut self, payload: &[u8]) {
+        self.offer(payload).await;
+    }
+
     /// Opens the source, or opens it again under the same identity after it was
-    /// dropped, with nothing remembered but what was confirmed.
+    /// dropped, with nothing remembered but what was confirmed. It goes on for
+    /// ever: if it works in rounds, these follow each other soon.
     async fn open(&mut self) -> Box<dyn NodeSource>;
 
-    /// Breaks the link to the healthy node or its broker, and mends it soon.
+    /// Breaks the link to the healthy nodes or their broker, and mends it soon.
+    /// For a source that works in rounds: lets one round fail. The source stays
+    /// open; what it handed over and was not told to be durable has to come again.
     async fn break_link(&mut self);
 
     /// Adds a node that accepts connections and never answers, if there is
     /// such a thing.
     async fn add_dead_node(&mut self);
 
-    /// Lets a node hand over more bytes than the source's limit, and then
-    /// `payload` in good order.
-    async fn offer_too_much_then(&mut self, payload: &[u8]);
+    /// Lets a node hand over `too_much`, one byte more than
+    /// [`max_payload`](Self::max_payload), and then `payload` in good order.
+    async fn offer_too_much_then(&mut self, too_much: &[u8], payload: &[u8]);
 }
 
 type CaseFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -70,103 +92,25 @@ impl std::fmt::Debug for SourceCase {
 }
 
 macro_rules! cases {
-    ($($case:ident),* $(,)?) => {
+    ($($module:ident::$case:ident),* $(,)?) => {
         /// Every case. One that is written and not listed here is dead code,
         /// which the compiler reports.
         pub const CASES: &[SourceCase] = &[
-            $(SourceCase { name: stringify!($case), check: |fresh| Box::pin($case(fresh)) },)*
+            $(SourceCase { name: stringify!($case), check: |fresh| Box::pin($module::$case(fresh)) },)*
         ];
     };
 }
 
 cases![
-    payloads_are_byte_exact,
-    a_dead_node_stalls_nobody,
-    too_much_from_a_node_does_not_end_the_source,
-    a_broken_link_is_mended,
-    a_cancelled_next_loses_nothing,
-    what_is_not_confirmed_comes_again,
+    delivering::payloads_are_byte_exact,
+    delivering::a_dead_node_stalls_nobody,
+    delivering::too_much_from_a_node_is_not_handed_over_and_does_not_end_the_source,
+    delivering::a_broken_link_is_mended,
+    delivering::a_cancelled_next_loses_nothing,
+    confirming::what_is_not_confirmed_comes_again_when_opened_again,
+    confirming::what_is_not_confirmed_comes_again_over_the_next_link,
+    confirming::what_is_confirmed_comes_no_more_when_opened_again,
+    confirming::what_is_confirmed_comes_no_more_over_the_next_link,
+    confirming::a_receipt_confirms_nothing_that_came_before,
+    confirming::a_receipt_confirms_nothing_that_came_after,
 ];
-
-/// Bytes that a careless reader would change: Windows-1252, CRLF, U+0085, NUL.
-const ODD: &[u8] = b"M\xFCnchen;1;2\r\n\xC2\x85;\0;\xFF\n";
-const LINE: &[u8] = b"Node-A;1;1748768945;ESP_2.0;3565;0;20.8;18.2;13.2;100;100;21.6;11.9;14.2;7.2;10;52.5;13.4;300\n";
-const NEXT: &[u8] = b"Node-A;1;1748769005;ESP_2.0;3561;0;20.8;18.2;13.2;100;100;21.8;11.9;14.1;7.2;10;52.5;13.4;300\n";
-
-/// The next delivery that ends in `payload`; failures and answers without news
-/// in between are passed over, and everything that was stored so far confirmed.
-async fn await_payload(source: &mut dyn NodeSource, payload: &[u8]) -> Delivery {
-    loop {
-        match source.next().await {
-            Ok(Some(delivery)) if delivery.payload.ends_with(payload) => return delivery,
-            Ok(Some(delivery)) => source.confirm(delivery.receipt).await.unwrap_or_else(report),
-            Ok(None) => panic!("the source was over before it delivered"),
-            Err(error) if error.is_final() => panic!("the source gave up: {error}"),
-            Err(error) => report(error),
-        }
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "fits the ends of futures")]
-fn report(error: SourceError) {
-    println!("passed over: {error}");
-}
-
-async fn payloads_are_byte_exact(fresh: &mut dyn SourceUnderTest) {
-    fresh.offer(ODD).await;
-    let mut source = fresh.open().await;
-    let delivery = await_payload(&mut *source, ODD).await;
-    assert_eq!(delivery.payload, ODD);
-    assert!(delivery.bytes >= ODD.len() as u64);
-}
-
-async fn a_dead_node_stalls_nobody(fresh: &mut dyn SourceUnderTest) {
-    fresh.add_dead_node().await;
-    fresh.offer(LINE).await;
-    let mut source = fresh.open().await;
-    await_payload(&mut *source, LINE).await;
-}
-
-async fn too_much_from_a_node_does_not_end_the_source(fresh: &mut dyn SourceUnderTest) {
-    fresh.offer_too_much_then(LINE).await;
-    let mut source = fresh.open().await;
-    await_payload(&mut *source, LINE).await;
-}
-
-async fn a_broken_link_is_mended(fresh: &mut dyn SourceUnderTest) {
-    fresh.offer(LINE).await;
-    let mut source = fresh.open().await;
-    let first = await_payload(&mut *source, LINE).await;
-    source.confirm(first.receipt).await.unwrap_or_else(report);
-    fresh.break_link().await;
-    fresh.offer(NEXT).await;
-    await_payload(&mut *source, NEXT).await;
-}
-
-async fn a_cancelled_next_loses_nothing(fresh: &mut dyn SourceUnderTest) {
-    fresh.offer(LINE).await;
-    let mut source = fresh.open().await;
-    for _ in 0..100 {
-        let polled = {
-            let mut next = pin!(source.next());
-            std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await
-        };
-        if let Poll::Ready(Ok(Some(delivery))) = polled {
-            if delivery.payload.ends_with(LINE) {
-                return;
-            }
-            source.confirm(delivery.receipt).await.unwrap_or_else(report);
-        }
-    }
-    await_payload(&mut *source, LINE).await;
-}
-
-async fn what_is_not_confirmed_comes_again(fresh: &mut dyn SourceUnderTest) {
-    fresh.offer(LINE).await;
-    let mut source = fresh.open().await;
-    await_payload(&mut *source, LINE).await;
-    drop(source);
-    let mut source = fresh.open().await;
-    let again = await_payload(&mut *source, LINE).await;
-    assert_eq!(again.known_prefix, 0, "nothing of it was confirmed");
-}

@@ -1,5 +1,7 @@
 //! What becomes of whole deliveries.
 
+use std::future::Future as _;
+
 use super::*;
 use crate::{Framing, ReadPosition, SourceError, SourceId, testing::ScriptedSource};
 
@@ -320,4 +322,43 @@ fn no_reported_time_is_too_large_to_be_stored() {
     );
     let again = world.take(delivery("s", line("A", i64::MAX, 12.3).as_bytes(), T + 70));
     assert_eq!(again.tally.stored, 1);
+}
+
+/// Fails at once whenever it is asked, a thousand times.
+struct AlwaysFailing(SourceId, u32);
+
+#[async_trait::async_trait]
+impl NodeSource for AlwaysFailing {
+    fn id(&self) -> &SourceId {
+        &self.0
+    }
+
+    async fn next(&mut self) -> Result<Option<Delivery>, SourceError> {
+        self.1 += 1;
+        let (from, what) = (self.0.clone(), "is away".to_owned());
+        if self.1 < 1_000 {
+            Err(SourceError::Refused { from, what })
+        } else {
+            Err(SourceError::Closed { from, what, cause: None })
+        }
+    }
+
+    async fn confirm(&mut self, _: crate::Receipt) -> Result<(), SourceError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn others_run_while_a_source_fails_at_once_again_and_again() {
+    let mut world = World::new();
+    let clock = crate::testing::ManualClock::at(Timestamp::from_unix(T));
+    let mut source = AlwaysFailing(SourceId::new("s"), 0);
+    {
+        let mut drain = std::pin::pin!(world.collector.drain(&mut source, &clock, drop));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..3 {
+            assert!(drain.as_mut().poll(&mut context).is_pending());
+        }
+    }
+    assert!(source.1 <= 3, "asked {} times while it was polled three times", source.1);
 }

@@ -110,7 +110,11 @@ pub(super) async fn pruned_rows_are_expired_when_they_come_again(fresh: &dyn Rep
     store(&*repo, &rows(lines())).await;
     repo.prune(&policy(Some(2), None), at(2000), PruneMode::Apply).await.unwrap();
     assert_eq!(repo.node_state(&node("A")).await.unwrap().pruned_until, Some(at(1060)));
-    assert_eq!(repo.pruned_until(&node("A")).await.unwrap(), Some(at(1060)), "readers see it");
+    assert_eq!(
+        repo.pruned_until(&node("A")).await.unwrap(),
+        Some(at(1060)),
+        "`MeasurementReader::pruned_until`, whose default is only for what never prunes"
+    );
     assert_eq!(repo.pruned_until(&node("B")).await.unwrap(), None);
     let again =
         lines().into_iter().chain([measurement("A", 1061, 12.0), measurement("A", 999, 12.0)]);

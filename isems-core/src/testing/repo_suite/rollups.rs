@@ -69,6 +69,20 @@ pub(super) async fn rollups_go_with_a_forgotten_node(fresh: &dyn RepoUnderTest) 
     assert_eq!(all(&*repo, &node("A")).await, roll_up(&[measurement("A", 120, 13.0)], HOUR));
 }
 
+pub(super) async fn spoiled_rollups_are_made_anew(fresh: &dyn RepoUnderTest) {
+    let repo = fresh.open().await;
+    let lines: Vec<_> = (0..9).map(|n| measurement("A", n * HOUR / 2, 12.0)).collect();
+    store(&*repo, &rows(lines.clone())).await;
+    if !fresh.spoil_rollups().await {
+        println!("skipped: no way to spoil the rollups");
+        return;
+    }
+    let expected = roll_up(&lines, HOUR);
+    assert_ne!(all(&*repo, &node("A")).await, expected, "`spoil_rollups` spoiled nothing");
+    repo.rebuild_rollups(&node("A")).await.unwrap();
+    assert_eq!(all(&*repo, &node("A")).await, expected, "`rebuild_rollups` left them spoiled");
+}
+
 pub(super) async fn buckets_are_made_of_rollups_or_of_measurements(fresh: &dyn RepoUnderTest) {
     let repo = fresh.open().await;
     // More than a page of them, with several in one second.
