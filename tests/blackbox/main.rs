@@ -17,6 +17,8 @@ mod commands;
 #[cfg(target_os = "linux")]
 mod commit_cost;
 mod config;
+#[cfg(unix)]
+mod database_place;
 mod demo;
 mod events;
 #[cfg(target_os = "linux")]
