@@ -46,6 +46,8 @@ mod pruning;
 #[cfg(target_os = "linux")]
 mod receipts;
 mod requests;
+#[cfg(unix)]
+mod salvage;
 mod second_writer;
 mod sentry;
 mod serve;
