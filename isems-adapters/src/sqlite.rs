@@ -22,6 +22,7 @@ mod hours;
 mod inspect;
 pub mod legacy;
 mod nodes;
+mod one_name;
 mod place;
 #[cfg(test)]
 mod plan_tests;

@@ -41,14 +41,14 @@ pub(crate) async fn run(
         Command::RebuildRollups => until(shutdown, rebuild_rollups::run(&settings)).await,
         Command::Demo => {
             // The demo has a database of its own; a wrong one is told all the same.
-            app::check_database(&settings).await?;
+            until(shutdown.clone(), app::check_database(&settings)).await?;
             crate::demo::run(&settings, shutdown).await
         }
         Command::Backup { file } => until(shutdown, backup::run(&settings, &file)).await,
         Command::Forget { node, yes } => until(shutdown, forget::run(&settings, &node, yes)).await,
         Command::CheckConfig => {
             say(settings.in_force.trim_end());
-            app::check_database(&settings).await
+            until(shutdown, app::check_database(&settings)).await
         }
     }
 }

@@ -17,6 +17,8 @@ mod commands;
 #[cfg(target_os = "linux")]
 mod commit_cost;
 mod config;
+#[cfg(unix)]
+mod database_place;
 mod demo;
 mod events;
 #[cfg(target_os = "linux")]
@@ -44,6 +46,8 @@ mod pruning;
 #[cfg(target_os = "linux")]
 mod receipts;
 mod requests;
+#[cfg(unix)]
+mod salvage;
 mod second_writer;
 mod sentry;
 mod serve;

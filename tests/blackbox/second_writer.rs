@@ -31,6 +31,25 @@ fn update_data_beside_serve_is_told_of_it_once_and_does_its_work() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_collector_that_uses_a_link_to_the_database_is_known_to_one_that_does_not_and_back() {
+    let isems = Isems::new();
+    let link = crate::support::Database::new();
+    std::os::unix::fs::symlink(isems.database().path(), link.path()).unwrap();
+    let node = Node::with_log(crate::support::log("aa-ring"));
+    let by_link = Isems::new().nodes([&node]).set("DATABASE_URL", &link.url());
+    let isems = isems.nodes([&node]);
+
+    for (first, second) in [(&by_link, &isems), (&isems, &by_link)] {
+        let serving = first.serve();
+        let told = second.run(&["update-data"]).expect(0).stderr;
+        assert!(told.contains(&warning_of(serving.id())), "{told}");
+        serving.stop().expect(0);
+    }
+    assert_eq!(std::fs::read_dir(link.folder()).unwrap().count(), 1, "only the link");
+}
+
 #[test]
 fn who_is_alone_is_told_of_nobody() {
     let node = Node::with_log(crate::support::log("aa-ring"));

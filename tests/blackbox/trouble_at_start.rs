@@ -9,13 +9,17 @@ use std::{
 use crate::{
     faults::{Fault, Preload},
     support::{
-        Broker, Isems, Lock, Message, Running, SentrySink, eventually, get, of_a_fleet, told_by,
+        Broker, Isems, Lock, Message, Node, Running, SentrySink, eventually, get, of_a_fleet,
+        told_by,
     },
 };
 
 const TROUBLE: &str = "cannot open the database";
 const STILL: &str = "still cannot open the database";
 const BACK: &str = "the database is open now";
+
+/// What OPERATIONS.md says, and what a loaded machine needs beside it.
+const SOON_ANSWERED: Duration = Duration::from_secs(3 + 4);
 
 fn messages(numbers: std::ops::Range<usize>) -> Vec<Message> {
     numbers.map(of_a_fleet).collect()
@@ -119,6 +123,57 @@ fn a_lock_that_another_process_holds_is_waited_for() {
 }
 
 #[test]
+fn a_file_system_that_does_not_answer_is_waited_for() {
+    let bench = Bench::new();
+    bench.preload.begin(Fault::OPENING_HANGS);
+    let begun = Instant::now();
+    let serving = bench.isems.serve_in_trouble();
+
+    // Then the API answers as soon as with other trouble, and it is told once
+    assert!(begun.elapsed() < SOON_ANSWERED, "{:?}", begun.elapsed());
+    assert_eq!(status_of(&serving, "/healthz"), 200);
+    assert_eq!(status_of(&serving, "/"), 200);
+    assert_eq!(status_of(&serving, "/readyz"), 503);
+    assert_eq!(status_of(&serving, "/measurements/latest"), 503);
+    let told = serving.wait_for_log("is not open yet, nothing is collected");
+    assert!(told.contains(" WARN ") && told.contains("file system does not answer"), "{told}");
+
+    // When it answers, everything is stored
+    bench.preload.end();
+    serving.wait_for_log(BACK);
+    bench.wait_for_acknowledged(Bench::ALL);
+    assert_eq!(status_of(&serving, "/readyz"), 200);
+    serving.stop().expect(0);
+    bench.isems.database().assert_holds_once(told_by(&messages(0..Bench::ALL)));
+}
+
+#[test]
+fn sigterm_ends_the_waiting_for_a_file_system_that_does_not_answer() {
+    let bench = Bench::new();
+    bench.preload.begin(Fault::OPENING_HANGS);
+
+    // Also before the API listens.
+    let early = bench.isems.start(&["serve"]);
+    early.wait_for_log("lies in a temporary folder");
+    early.stop().expect(0);
+
+    let serving = bench.isems.serve_in_trouble();
+    let asked = Instant::now();
+    let told = serving.stop().expect(0).stderr;
+    assert!(asked.elapsed() < Duration::from_secs(4), "{told}");
+    assert!(told.contains("the API has stopped"), "{told}");
+
+    let node = Node::empty();
+    let isems = bench.isems.nodes([&node]);
+    for command in ["update-data", "check-config"] {
+        let running = isems.start(&[command]);
+        running.wait_for_log("lies in a temporary folder");
+        let told = running.stop().expect(1).stderr;
+        assert!(told.contains("interrupted"), "{command}: {told}");
+    }
+}
+
+#[test]
 fn until_a_first_database_can_be_made_what_needs_it_is_refused_and_nothing_else() {
     // Given no database, and no folder for one
     let sentry = SentrySink::new();
@@ -206,4 +261,21 @@ fn an_empty_file_where_measurements_should_be_is_warned_of() {
     assert!(!later.contains(EMPTY), "{later}");
     let fresh = Isems::new().serve().stop().expect(0).stderr;
     assert!(!fresh.contains(EMPTY), "{fresh}");
+}
+
+#[test]
+fn an_empty_file_is_warned_of_once_however_often_it_is_tried() {
+    const EMPTY: &str = "was there but empty";
+    let isems = Isems::new().set("ISEMS_LOG", "info,isems=debug");
+    fs::write(isems.database().path(), "").unwrap();
+    let (isems, preload) = Preload::before(isems, None);
+    preload.begin(Fault::FULL);
+    let serving = isems.serve_in_trouble();
+    eventually("more tries", || (serving.log().matches(STILL).count() >= 2).then_some(()));
+    preload.end();
+    serving.wait_for_log(BACK);
+
+    let log = serving.stop().expect(0).stderr;
+
+    assert_eq!(log.matches(EMPTY).count(), 1, "{log}");
 }

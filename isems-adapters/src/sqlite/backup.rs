@@ -8,15 +8,17 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use isems_core::RepoError;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::{
     connect,
     fault::{self, from_sqlx},
-    inspect::{self, Found},
+    inspect::{self, Found, beside},
+    standby::Still,
 };
 
 /// Writes a consistent copy of the database `from` to the new file `to`, also
@@ -25,15 +27,19 @@ use super::{
 /// another name beside it, which is removed if anything fails. What is found
 /// there of copies that were killed (`.NAME.PROCESS.part`) is removed first.
 ///
+/// Where nothing can be written beside `from`, it is copied if it is complete
+/// without its write-ahead log and nobody changes it meanwhile.
+///
 /// # Errors
 /// - [`RepoError::Foreign`] if `to` exists (it is left as it is), or if `from`
 ///   is not a database of this program.
 /// - [`RepoError::Full`] if there is no room for the copy.
 /// - Any other if `from` cannot be read or `to` cannot be created.
 pub async fn backup(from: &Path, to: &Path) -> Result<(), RepoError> {
-    let from = absolute(from)?;
+    let from: Arc<Path> = absolute(from)?.into();
     let to = absolute(to)?;
-    if inspect::inspect(&from).await? != Found::Ours {
+    let found = inspect::inspect(&from).await.map_err(|error| with_its_log(&from, error))?;
+    if found != Found::Ours {
         return Err(RepoError::Unavailable {
             what: format!("there is no database at {} to copy", from.display()),
             cause: None,
@@ -61,16 +67,21 @@ fn absolute(path: &Path) -> Result<PathBuf, RepoError> {
     std::path::absolute(path).map_err(|error| cannot_write(path, error))
 }
 
-async fn copy(from: &Path, part: &Path, to: &Path) -> Result<(), RepoError> {
+async fn copy(from: &Arc<Path>, part: &Path, to: &Path) -> Result<(), RepoError> {
     let Some(name) = part.to_str() else {
         let error = io::Error::new(io::ErrorKind::InvalidFilename, "the path is not UTF-8");
         return Err(cannot_write(to, error));
     };
-    let mut connection =
-        connect::reading(from).connect().await.map_err(|error| from_sqlx(error, from))?;
+    let (mut connection, still) = source(from).await?;
     let copied = sqlx::query("VACUUM INTO ?").bind(name).execute(&mut connection).await;
     // It only read; a failure to close loses nothing.
     let _ = connection.close().await;
+    if copied.is_ok() && still.is_some_and(|still| !still.is_so()) {
+        return Err(RepoError::Unavailable {
+            what: format!("{} was changed while it was copied; try again", from.display()),
+            cause: None,
+        });
+    }
     copied.map(|_| ()).map_err(|error| {
         if fault::sqlite_code(&error).is_some_and(fault::is_full) {
             RepoError::Full {
@@ -86,6 +97,48 @@ async fn copy(from: &Path, part: &Path, to: &Path) -> Result<(), RepoError> {
             from_sqlx(error, from)
         }
     })
+}
+
+/// A connection to read by. Where SQLite's files cannot be made beside the
+/// database it is one without locks, and the copy counts only if the file is
+/// still the same then.
+async fn source(from: &Arc<Path>) -> Result<(SqliteConnection, Option<Still>), RepoError> {
+    let options = connect::reading(from);
+    let failed = |error| from_sqlx(error, from);
+    let mut connection = options.connect().await.map_err(failed)?;
+    let Err(error) = sqlx::query(connect::TOUCH).execute(&mut connection).await else {
+        return Ok((connection, None));
+    };
+    let _ = connection.close().await;
+    let error = failed(error);
+    match Still::now(from) {
+        Some(still) if fault::needs_to_write(&error) => {
+            let connection = options.immutable(true).connect().await.map_err(failed)?;
+            Ok((connection, Some(still)))
+        }
+        _ => Err(with_its_log(from, error)),
+    }
+}
+
+/// What to do if the database cannot be read where it is, as its log has to be
+/// looked through and SQLite keeps what it needs for that beside it.
+fn with_its_log(from: &Path, error: RepoError) -> RepoError {
+    if !fault::needs_to_write(&error) {
+        return error;
+    }
+    let (RepoError::Unavailable { cause, .. } | RepoError::ReadOnly { cause, .. }) = error else {
+        return error;
+    };
+    let log = beside(from, "-wal");
+    let (from, log) = (from.display(), log.display());
+    RepoError::ReadOnly {
+        what: format!(
+            "the newest rows of {from} are in {log}, and to read them its folder must be \
+             writable. Where it cannot be made so, copy both files to a folder that is, let \
+             DATABASE_URL name the copy of {from}, and make the backup of that"
+        ),
+        cause,
+    }
 }
 
 /// The copy before it is complete; removed when dropped.

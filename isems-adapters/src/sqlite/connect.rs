@@ -74,7 +74,7 @@ pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
 
 /// Makes a connection open the write-ahead log now, so that all its files are
 /// from the same moment. If that fails, its first use will say why.
-const TOUCH: &str = "SELECT count(*) FROM sqlite_schema";
+pub(super) const TOUCH: &str = "SELECT count(*) FROM sqlite_schema";
 
 /// The one connection that writes. It notes in `place` which files it opened,
 /// and is opened anew when it is `suspect`.

@@ -48,7 +48,8 @@ pub(super) fn how_to_salvage(path: &Path) -> String {
          {0} .recover | sqlite3 {0}.salvaged`, or if that says `SQL logic error`: `(sqlite3 {0} \
          .dump | sed 's/^ROLLBACK.*/COMMIT;/' && echo 'PRAGMA application_id = {APPLICATION_ID}') \
          | sqlite3 {0}.salvaged`. See what is in it, `sqlite3 {0}.salvaged 'SELECT count(*) FROM \
-         measurement'`, before DATABASE_URL names it (or a backup). More in docs/OPERATIONS.md",
+         measurement'`, before DATABASE_URL names it (or a backup), and see docs/OPERATIONS.md for how \
+         what the nodes still hold comes back",
         path.display()
     )
 }
@@ -82,6 +83,20 @@ pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
 pub fn is_locked(error: &RepoError) -> bool {
     let RepoError::Unavailable { cause: Some(cause), .. } = error else { return false };
     cause.downcast_ref::<sqlx::Error>().is_some_and(is_busy)
+}
+
+/// Whether the database cannot be read as long as nothing can be written beside
+/// it.
+pub(super) fn needs_to_write(error: &RepoError) -> bool {
+    let (RepoError::Unavailable { cause: Some(cause), .. }
+    | RepoError::ReadOnly { cause: Some(cause), .. }) = error
+    else {
+        return false;
+    };
+    cause.downcast_ref::<sqlx::Error>().and_then(sqlite_code).is_some_and(|code| {
+        code != code::READONLY_DBMOVED
+            && matches!(code & 0xFF, code::READONLY | code::PERM | code::CANTOPEN)
+    })
 }
 
 /// Whether somebody else holds a lock.

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{ErrorKind, Read},
+    io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOp
 use super::{
     connect::MIGRATOR,
     fault::{from_sqlx, how_to_salvage},
+    one_name,
 };
 
 /// The number in the header of our databases, `ISEM` (see the first migration).
@@ -37,12 +38,28 @@ pub(super) enum Found {
 /// # Errors
 /// If it is anything that this program must not write to.
 pub(super) async fn inspect(path: &Path) -> Result<Found, RepoError> {
-    match header(path)? {
+    match aside(path, header).await? {
         Header::Missing => Ok(Found::Nothing),
         Header::Empty => Ok(Found::Empty),
         Header::Other => Err(not_a_database(path)),
-        Header::Sqlite => inspect_database(path).await,
+        Header::Sqlite => facts(path).await?.judge(path),
     }
+}
+
+/// Looks at a file where that holds up nobody else: a file system may hang, and
+/// then the API and the signals must not.
+async fn aside<T: Send + 'static>(
+    path: &Path,
+    look: impl FnOnce(&Path) -> Result<T, RepoError> + Send + 'static,
+) -> Result<T, RepoError> {
+    let owned = path.to_owned();
+    let looked = tokio::task::spawn_blocking(move || look(&owned)).await;
+    looked.unwrap_or_else(|error| {
+        Err(RepoError::Unavailable {
+            what: format!("looking at {} was interrupted", path.display()),
+            cause: Some(error.into()),
+        })
+    })
 }
 
 enum Header {
@@ -54,12 +71,16 @@ enum Header {
 
 fn header(path: &Path) -> Result<Header, RepoError> {
     let file = path.display();
-    let mut begin = Vec::with_capacity(MAGIC.len());
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut begin));
+    let read = match std::fs::metadata(path) {
+        Ok(found) => {
+            one_name::demand(path, &found)?;
+            beginning(path)
+        }
+        Err(error) => Err(error),
+    };
     match read {
-        Ok(0) => Ok(Header::Empty),
-        Ok(_) if begin == MAGIC => Ok(Header::Sqlite),
+        Ok(begin) if begin.is_empty() => Ok(Header::Empty),
+        Ok(begin) if begin == MAGIC => Ok(Header::Sqlite),
         Ok(_) => Ok(Header::Other),
         Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
             Some(folder) if !folder.is_dir() => Err(RepoError::Unavailable {
@@ -82,12 +103,25 @@ fn header(path: &Path) -> Result<Header, RepoError> {
     }
 }
 
-/// The same of a file that this process has open: it looks through SQLite only,
-/// as to open and close a file by itself would drop SQLite's locks on it.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut begin = Vec::with_capacity(MAGIC.len());
+    std::fs::File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut begin)?;
+    Ok(begin)
+}
+
+/// The same of a file that this process has open: it is looked into through
+/// SQLite only, as to open and close a file by itself would drop SQLite's locks
+/// on it.
 ///
 /// # Errors
 /// As for [`inspect`]; also if there is no file.
 pub(super) async fn inspect_database(path: &Path) -> Result<Found, RepoError> {
+    aside(path, |path| match std::fs::metadata(path) {
+        Ok(found) => one_name::demand(path, &found),
+        // SQLite will tell.
+        Err(_) => Ok(()),
+    })
+    .await?;
     facts(path).await?.judge(path)
 }
 
@@ -107,7 +141,10 @@ async fn facts(path: &Path) -> Result<Facts, RepoError> {
     // see what is still in the write-ahead log. That is enough to refuse; to
     // accept, the log (which exists already) must be looked at too.
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
-    let wal_in_use = std::fs::metadata(beside(path, "-wal")).is_ok_and(|file| file.len() > 0);
+    let wal_in_use = aside(path, |path| {
+        Ok(std::fs::metadata(beside(path, "-wal")).is_ok_and(|file| file.len() > 0))
+    })
+    .await?;
     let first = look(options.clone().immutable(true)).await;
     match first {
         Ok(facts) if !wal_in_use || facts.is_foreign() => Ok(facts),

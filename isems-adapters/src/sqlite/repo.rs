@@ -56,8 +56,9 @@ impl SqliteRepo {
     ///
     /// # Errors
     /// - [`RepoError::Foreign`] if it is a newer version's, the old Python
-    ///   collector's or another program's database. It is left as it was, byte
-    ///   for byte, and no file is created beside it.
+    ///   collector's or another program's database, no regular file, or a file
+    ///   with a second name (a hard link, or a mount of the file by itself). It
+    ///   is left as it was, byte for byte, and no file is created beside it.
     /// - [`RepoError::Corrupt`] if it is no database or damaged; likewise left
     ///   as it was.
     /// - [`RepoError::Unavailable`], [`RepoError::ReadOnly`] or
@@ -65,7 +66,10 @@ impl SqliteRepo {
     ///   read or written.
     pub async fn open(path: &Path) -> Result<Self, RepoError> {
         let path = absolute(path)?;
-        if inspect::inspect(&path).await? == Found::Empty {
+        let found = inspect::inspect(&path).await?;
+        let repo = Self::open_inspected(&path).await?;
+        // Not before: it may be tried again and again.
+        if found == Found::Empty {
             let file = path.display();
             tracing::warn!(
                 %file,
@@ -74,7 +78,7 @@ impl SqliteRepo {
                  the right file in its place"
             );
         }
-        Self::open_inspected(&path).await
+        Ok(repo)
     }
 
     /// Opens the file that `reader`, which is

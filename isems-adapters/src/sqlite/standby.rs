@@ -73,7 +73,7 @@ pub(super) struct Still {
 
 impl Still {
     /// `None` if the file is not complete without its log, or cannot be looked at.
-    fn now(path: &Arc<Path>) -> Option<Self> {
+    pub(super) fn now(path: &Arc<Path>) -> Option<Self> {
         let log = std::fs::metadata(beside(path, "-wal"));
         if log.is_ok_and(|log| log.len() > 0) {
             return None;

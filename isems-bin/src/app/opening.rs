@@ -4,7 +4,7 @@ use std::{path::Path, pin::pin, sync::Arc, time::Duration};
 
 use isems_adapters::sqlite::{SqliteReader, SqliteRepo};
 use isems_core::RepoError;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use super::early_reader::EarlyReader;
@@ -16,28 +16,44 @@ use crate::{
 /// A database that is not open by then is read meanwhile, if it can be.
 pub(super) const SOON: Duration = Duration::from_secs(3);
 
+/// One that is still being opened by then is told of: longer than a lock is
+/// waited for, which is told as such.
+const LONG: Duration = Duration::from_secs(15);
+
+/// So long it is tried to read what is there.
+const READING: Duration = Duration::from_secs(10);
+
 /// Opens the database for writing; waits as long as it is locked, full or
-/// read-only, or its place is not there. `early` reads by what is there.
+/// read-only, its place is not there, or its file system does not answer. `early` reads by what is there.
 ///
 /// # Errors
 /// If what is there is damaged or not ours, which no waiting mends.
 pub(super) async fn open(path: &Path, early: &EarlyReader) -> Result<SqliteRepo, RepoError> {
     let trouble = Trouble::default();
     let mut meanwhile: Option<SqliteReader> = None;
+    let begun = Instant::now();
+    let mut is_told = false;
     let mut failures: u32 = 0;
     loop {
+        let long = Instant::now() + LONG;
         let mut attempt = pin!(attempt(path, meanwhile.clone()));
         let opened = if let Ok(opened) = timeout(SOON, &mut attempt).await {
             opened
         } else {
             read_meanwhile(path, early, &mut meanwhile).await;
-            attempt.await
+            if let Ok(opened) = timeout_at(long, &mut attempt).await {
+                opened
+            } else {
+                tell_of_waiting(path, is_told);
+                is_told = true;
+                attempt.await
+            }
         };
         let cause = match opened {
             Ok(repo) => {
                 early.open(Arc::new(repo.reader()));
-                if failures > 0 {
-                    let seconds = trouble.passes().unwrap_or_default().as_secs();
+                if is_told || failures > 0 {
+                    let seconds = begun.elapsed().as_secs();
                     info!(seconds, "the database is open now, collecting begins");
                 }
                 return Ok(repo);
@@ -66,12 +82,25 @@ async fn read_meanwhile(path: &Path, early: &EarlyReader, reader: &mut Option<Sq
     if reader.is_some() {
         return;
     }
-    match SqliteReader::open(path).await {
-        Ok(opened) => {
+    match timeout(READING, SqliteReader::open(path)).await {
+        Ok(Ok(opened)) => {
             early.meanwhile(Arc::new(opened.clone()));
             *reader = Some(opened);
         }
-        Err(error) => debug!(%error, "nothing can be read yet: {error}"),
+        Ok(Err(error)) => debug!(%error, "nothing can be read yet: {error}"),
+        Err(_) => debug!("nothing can be read yet: {} does not answer", path.display()),
+    }
+}
+
+/// Says that the database is neither open nor known to be in trouble; once.
+fn tell_of_waiting(path: &Path, is_told: bool) {
+    if !is_told {
+        let database = path.display();
+        warn!(
+            %database,
+            "{database} is not open yet, nothing is collected until it is: either its file system \
+             does not answer (see `dmesg`, `mount`), or much has to be brought up to date in it"
+        );
     }
 }
 

@@ -110,8 +110,11 @@ impl From<io::Error> for Untaken {
     }
 }
 
+/// Beside the file that is meant, links resolved, where SQLite keeps its log:
+/// others may use another link, or none.
 fn mark_of(database: &Path) -> PathBuf {
-    let mut mark = OsString::from(database);
+    let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+    let mut mark = OsString::from(real);
     mark.push("-collector");
     mark.into()
 }

@@ -167,3 +167,39 @@ async fn there_is_no_copy_of_a_database_that_does_not_exist() {
     assert!(error.to_string().contains("no database"), "{error}");
     assert!(place.contents().is_empty());
 }
+
+/// A database beside which SQLite cannot make the files that it needs to share it,
+/// as in a folder that may not be written to.
+#[cfg(unix)]
+async fn shut() -> Place {
+    let place = Place::new();
+    let repo = place.open().await;
+    repo.store(&batch((0..500).map(|i| measurement("A", 60 * i, 12.0)))).await.unwrap();
+    repo.close().await;
+    std::os::unix::fs::symlink("nowhere", place.file("isems.db-shm")).unwrap();
+    place
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_complete_database_is_copied_from_where_nothing_can_be_written() {
+    let (place, copy) = (shut().await, Place::new());
+
+    backup(&place.database(), &copy.database()).await.unwrap();
+
+    assert_eq!(history(&copy.open().await, "A").await.len(), 500);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn where_the_log_cannot_be_read_the_way_to_a_copy_is_told() {
+    let (place, copy) = (shut().await, Place::new());
+    std::fs::write(place.file("isems.db-wal"), "the newest rows").unwrap();
+
+    let error = backup(&place.database(), &copy.database()).await.unwrap_err();
+
+    assert!(matches!(error, RepoError::ReadOnly { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("isems.db-wal") && text.contains("copy both files"), "{text}");
+    assert!(copy.contents().is_empty());
+}

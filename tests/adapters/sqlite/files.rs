@@ -43,7 +43,8 @@ async fn a_missing_folder_is_named_and_not_created() {
 async fn a_folder_in_place_of_the_file_is_refused() {
     let place = Place::new();
     let error = SqliteRepo::open(place.folder.path()).await.unwrap_err();
-    assert!(matches!(error, RepoError::Unavailable { .. }), "{error:?}");
+    assert!(matches!(error, RepoError::Foreign { .. }), "{error:?}");
+    assert!(error.to_string().contains("a folder and not a file"), "{error}");
 }
 
 #[tokio::test]

@@ -137,7 +137,7 @@ async fn a_node_that_takes_the_place_of_a_forgotten_one_is_not_pruned_in_its_nam
     let repo = place.open().await;
     let of =
         |name: &'static str, count: i64| (0..count).map(move |i| measurement(name, 60 * i, 12.0));
-    repo.store(&batch(of("A", 6_000).chain(of("B", 20)))).await.unwrap();
+    repo.store(&batch(of("A", 20_000).chain(of("B", 20)))).await.unwrap();
     let policy = RetentionPolicy { keep_per_node: Some(10), keep_days: None };
 
     // While A is pruned, B is forgotten, and C comes up.
@@ -150,7 +150,7 @@ async fn a_node_that_takes_the_place_of_a_forgotten_one_is_not_pruned_in_its_nam
     let (report, left_of_a) = tokio::join!(repo.prune(&policy, NOW, PruneMode::Apply), others);
 
     assert!(left_of_a > 10, "A was pruned before C came up");
-    let pruned = NodePrune { node: node("A"), too_many: 5_990, too_old: 0 };
+    let pruned = NodePrune { node: node("A"), too_many: 19_990, too_old: 0 };
     assert_eq!(report.unwrap(), PruneReport { nodes: vec![pruned] });
     assert_eq!(history(&repo, "C").await.len(), 20);
 }

@@ -1,6 +1,6 @@
 //! Files that are not ours to write to stay as they are, byte for byte.
 
-use isems_adapters::sqlite::{SqliteRepo, backup};
+use isems_adapters::sqlite::{SqliteReader, SqliteRepo, backup};
 use isems_core::{
     HistoryRange, MeasurementReader, MeasurementRepo, RepoError,
     testing::{measurement, node},
@@ -167,4 +167,40 @@ async fn a_damaged_database_is_refused_with_the_way_to_salvage() {
 
     assert!(matches!(error, RepoError::Corrupt { .. }), "{error:?}");
     assert!(error.to_string().contains(".recover"), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_with_a_second_name_is_refused_by_both_until_it_has_one() {
+    let place = Place::new();
+    place.open().await.close().await;
+    let other = place.file("other.db");
+    std::fs::hard_link(place.database(), &other).unwrap();
+
+    let error = refusal(&place).await;
+    let by_other = SqliteRepo::open(&other).await.unwrap_err();
+
+    for (error, path) in [(error, place.database()), (by_other, other.clone())] {
+        assert!(matches!(error, RepoError::Foreign { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("2 names"), "{text}");
+        assert!(text.contains(&format!("-samefile {}", path.display())), "{text}");
+    }
+    assert!(SqliteRepo::check(&other).await.is_err());
+    std::fs::remove_file(place.database()).unwrap();
+    SqliteRepo::open(&other).await.unwrap().close().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_name_that_came_while_it_was_only_read_is_noticed() {
+    let place = Place::new();
+    place.open().await.close().await;
+    let reader = SqliteReader::open(&place.database()).await.unwrap();
+    std::fs::hard_link(place.database(), place.file("other.db")).unwrap();
+
+    let error = SqliteRepo::open_beside(&reader).await.unwrap_err();
+
+    assert!(matches!(error, RepoError::Foreign { .. }), "{error:?}");
+    assert!(error.to_string().contains("2 names"), "{error}");
 }

@@ -5,8 +5,8 @@
 // PRELOAD_DATABASE  the database file, as an absolute path
 // PRELOAD_FAULT     while this file exists, the calls that it names fail; it
 //                   holds an errno and letters: w write, t truncate, s sync,
-//                   r read, o open for writing; h does not fail reads, they
-//                   hang for as long as the file says so; m does not fail, but
+//                   r read, o open for writing; h and p do not fail, reads (h)
+//                   and what opens (p) hang for as long as the file says so; m does not fail, but
 //                   moves the database to PRELOAD_DATABASE.moved once its log
 //                   was synced, and removes this file
 // PRELOAD_FOLDER    where the journal and the copies go
@@ -97,8 +97,8 @@ static int failing(const char *kind, char operation) {
 }
 
 // A disk that neither works nor fails.
-static void hang(const char *kind) {
-    while (failing(kind, 'h'))
+static void hang(const char *kind, char operation) {
+    while (failing(kind, operation))
         usleep(10000);
 }
 
@@ -239,7 +239,7 @@ ssize_t read(int fd, void *buffer, size_t length) {
 #define PREAD(name, offset_type)                                                                   \
     ssize_t name(int fd, void *buffer, size_t length, offset_type offset) {                        \
         const char *kind = kind_of(fd);                                                            \
-        hang(kind);                                                                                \
+        hang(kind, 'h');                                                                                \
         FAIL_IF(kind, 'r');                                                                        \
         return NEXT(name)(fd, buffer, length, offset);                                             \
     }
@@ -274,6 +274,7 @@ TRUNCATE(ftruncate64, off64_t)
         va_start(values, flags);                                                                   \
         int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(values, int) : 0;                      \
         va_end(values);                                                                            \
+        hang(kind_of_path(path), 'p');                                                             \
         if (flags & (O_WRONLY | O_RDWR | O_CREAT))                                                 \
             FAIL_IF(kind_of_path(path), 'o');                                                      \
         return NEXT(name)(path, flags, mode);                                                      \

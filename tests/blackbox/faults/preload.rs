@@ -45,6 +45,8 @@ impl Fault {
     pub(crate) const DEAD: Self = Self { errno: Self::EIO, calls: "wtrs" };
     /// The disk does not answer when it is read, and says nothing.
     pub(crate) const HANGING: Self = Self { errno: Self::EIO, calls: "h" };
+    /// The disk does not answer when a file on it is opened, and says nothing.
+    pub(crate) const OPENING_HANGS: Self = Self { errno: Self::EIO, calls: "p" };
 }
 
 impl Preload {
