@@ -24,7 +24,8 @@ const LONG: Duration = Duration::from_secs(15);
 const READING: Duration = Duration::from_secs(10);
 
 /// Opens the database for writing; waits as long as it is locked, full or
-/// read-only, its place is not there, or its file system does not answer. `early` reads by what is there.
+/// read-only, its place is not there, or its file system does not answer. `early`
+/// reads by what is there.
 ///
 /// # Errors
 /// If what is there is damaged or not ours, which no waiting mends.
