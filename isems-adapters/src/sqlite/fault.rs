@@ -159,7 +159,8 @@ fn from_code(code: Option<i32>, error: sqlx::Error, path: &Path) -> RepoError {
         Some(code::IOERR) => unavailable(
             format!(
                 "the file system refuses to read or write {file} ({}); look for a full or failing \
-                 disk, or a file system that became read-only: `df`, `dmesg`, `mount`",
+                 disk, a file system that became read-only, or a limit on the size of files: \
+                 `df`, `dmesg`, `mount`, `ulimit -f` or LimitFSIZE=",
                 io_error(code)
             ),
             error,

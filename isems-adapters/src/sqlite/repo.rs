@@ -65,7 +65,10 @@ impl SqliteRepo {
     ///   read or written.
     pub async fn open(path: &Path) -> Result<Self, RepoError> {
         let path = absolute(path)?;
-        if inspect::inspect(&path).await? == Found::Empty {
+        let found = inspect::inspect(&path).await?;
+        let opened = Self::open_inspected(&path).await?;
+        // Not before: where it cannot begin it is tried again and again.
+        if found == Found::Empty {
             let file = path.display();
             tracing::warn!(
                 %file,
@@ -74,7 +77,7 @@ impl SqliteRepo {
                  the right file in its place"
             );
         }
-        Self::open_inspected(&path).await
+        Ok(opened)
     }
 
     /// Opens the file that `reader`, which is
