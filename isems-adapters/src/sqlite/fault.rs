@@ -94,6 +94,11 @@ pub(super) const fn is_full(code: i32) -> bool {
     code & 0xFF == code::FULL
 }
 
+/// Whether writing a file failed, for another reason.
+pub(super) const fn is_write(code: i32) -> bool {
+    code & 0xFF == code::IOERR && matches!(code >> 8, 3..=6)
+}
+
 /// Whether a file cannot be opened or created.
 pub(super) const fn is_cannot_open(code: i32) -> bool {
     code & 0xFF == code::CANTOPEN
