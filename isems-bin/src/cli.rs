@@ -87,7 +87,7 @@ const AFTER_HELP: &str = "\
 Results go to standard output, the log to standard error. `isems --help` explains every variable.
 
 Exit codes: 0 done; 1 it could not be done; 64 a mistake in the command line or the variables;
-65 `serve` cannot use the database.";
+65 `serve` cannot use the database; 74 the results could not be written.";
 
 fn after_long_help() -> String {
     format!(
@@ -99,6 +99,7 @@ Exit codes:\n  \
   1    it could not be done; the last lines say why\n  \
   64   a mistake in the command line or the variables; nothing was touched\n  \
   65   serve, subscribe: the database is damaged or not one of this program; it was not touched\n  \
+  74   all was done, but its results could not be written to standard output\n  \
   130  ended by force: a second SIGTERM or Ctrl-C while shutting down\n",
         variables = variables::help()
     )

@@ -1,10 +1,10 @@
 //! Why a command failed, and its exit code.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, io, process::ExitCode};
 
 use tracing::error;
 
-use crate::config::Mistakes;
+use crate::{config::Mistakes, telemetry::tell};
 
 /// The exit code of a mistake in the command line or the variables
 /// (`EX_USAGE`).
@@ -14,8 +14,12 @@ pub(crate) const MISUSED: u8 = 64;
 /// (`EX_DATAERR`): to start it again would not mend that.
 const REFUSED: u8 = 65;
 
+/// The exit code if all was done but the results could not be written
+/// (`EX_IOERR`).
+const UNWRITTEN: u8 = 74;
+
 /// The exit code of everything else that went wrong.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) enum Failure {
     Misconfigured(Mistakes),
     /// The command did its work and found that the answer is no.
     Negative(String),
+    /// The command did its work, but its results could not be written.
+    Unwritten(io::Error),
     /// The database cannot be used, and only a person can mend that; reported
     /// to Sentry.
     Refused(Box<dyn Error + Send + Sync>),
@@ -41,12 +47,18 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Misconfigured(mistakes) => {
-                eprintln!("{mistakes}");
+                tell(&mistakes.to_string());
                 ExitCode::from(MISUSED)
             }
             Self::Negative(why) => {
-                eprintln!("isems: {why}");
+                tell(&format!("isems: {why}"));
                 ExitCode::from(FAILED)
+            }
+            Self::Unwritten(error) => {
+                tell(&format!(
+                    "isems: the results could not be written to standard output: {error}"
+                ));
+                ExitCode::from(UNWRITTEN)
             }
             Self::Refused(error) => {
                 error!("{}", with_causes(&*error));

@@ -40,9 +40,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(told) => {
             let misused = told.use_stderr();
-            // Nobody is left to tell if this fails.
-            let _ = told.print();
-            return ExitCode::from(if misused { MISUSED } else { 0 });
+            let printed = told.print();
+            return match output::written(printed) {
+                // Nobody is left to tell.
+                _ if misused => ExitCode::from(MISUSED),
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => failure.report(),
+            };
         }
     };
     let settings = match Settings::from_environment() {
@@ -51,6 +55,9 @@ fn main() -> ExitCode {
     };
 
     use_one_crypto_provider();
+    // Before anything is written.
+    let started = start_runtime();
+    telemetry::start_lines(settings.log.format);
     // Must live to the end: it sends what is left when it goes.
     let reports = telemetry::start_sentry(&settings);
     telemetry::start_log(&settings.log);
@@ -65,24 +72,45 @@ fn main() -> ExitCode {
         warn!("{warning}");
     }
 
-    match start_runtime().and_then(|runtime| run(runtime, command, settings)) {
+    let shutdown = CancellationToken::new();
+    let (runtime, result) = match started {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(command, settings, shutdown.clone()));
+            (Some(runtime), result)
+        }
+        Err(failure) => (None, Err(failure)),
+    };
+    let code = match result.and_then(|()| output::all_written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    };
+    drop(reports);
+    telemetry::finish(|| shutdown.is_cancelled());
+    // Last: until then a signal can end it.
+    if let Some(runtime) = runtime {
+        runtime.shutdown_timeout(LEFTOVERS);
     }
+    code
 }
 
-fn run(runtime: Runtime, command: Command, settings: Settings) -> Result<(), Failure> {
-    let result = runtime.block_on(async {
-        let shutdown = CancellationToken::new();
-        signals::watch(shutdown.clone()).map_err(Failure::broken)?;
-        commands::run(command, settings, shutdown).await
-    });
-    runtime.shutdown_timeout(LEFTOVERS);
-    result
+async fn run(
+    command: Command,
+    settings: Settings,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    signals::watch(shutdown.clone()).map_err(Failure::broken)?;
+    commands::run(command, settings, shutdown).await
 }
 
+/// Starts what runs the tasks; from then on no limit on the size of files ends
+/// the process.
 fn start_runtime() -> Result<Runtime, Failure> {
-    runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::broken)
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::broken)?;
+    let inside = runtime.enter();
+    signals::outlive_the_file_size_limit().map_err(Failure::broken)?;
+    drop(inside);
+    Ok(runtime)
 }
 
 /// HTTP polling, MQTT and Sentry all take the process's default.

@@ -327,8 +327,8 @@ Imported with an unknown value, because a value could not be converted:
   batteryVoltage is not a number: 1 (for example row 1: \"n/a\")
 Node names repaired:
   \"DachSÃ¼d\" is \"DachSüd\"
-Repeated hour at the end of summer time: 1 rows read as summer time, 0 as winter time
-Times that do not exist in this time zone (is it the right one?): 1 rows, moved on by the hour that summer time skips";
+Repeated hour at the end of summer time: 1 row read as summer time, 0 as winter time
+Times that do not exist in this time zone (is it the right one?): 1 row, moved on by the hour that summer time skips";
     assert_eq!(report.to_string(), expected);
 }
 

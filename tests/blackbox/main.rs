@@ -26,6 +26,8 @@ mod exports;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(target_os = "linux")]
+mod file_size;
+#[cfg(target_os = "linux")]
 mod flood;
 mod golden;
 #[cfg(target_os = "linux")]
@@ -56,4 +58,8 @@ mod support;
 mod telemetry;
 #[cfg(target_os = "linux")]
 mod trouble_at_start;
+#[cfg(target_os = "linux")]
+mod unread;
+#[cfg(target_os = "linux")]
+mod unwritten;
 mod update_data;

@@ -36,7 +36,7 @@ pub(crate) use self::{
     lock::Lock,
     messages::{Message, of_a_fleet, recorded, repetitions_in, told_by},
     node::Node,
-    process::{Isems, Outcome, Running},
+    process::{Isems, Outcome, Running, full_pipe},
     publisher::Publisher,
     rough_node::{RoughNode, Then},
     sentry_sink::SentrySink,

@@ -93,6 +93,8 @@ async fn copy(from: &Arc<Path>, part: &Path, to: &Path) -> Result<(), RepoError>
             }
         } else if fault::sqlite_code(&error).is_some_and(fault::is_cannot_open) {
             cannot_write(to, io::Error::other(error))
+        } else if fault::sqlite_code(&error).is_some_and(fault::is_write) {
+            from_sqlx(error, to)
         } else {
             from_sqlx(error, from)
         }

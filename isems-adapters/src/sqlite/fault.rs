@@ -109,6 +109,11 @@ pub(super) const fn is_full(code: i32) -> bool {
     code & 0xFF == code::FULL
 }
 
+/// Whether writing a file failed, for another reason.
+pub(super) const fn is_write(code: i32) -> bool {
+    code & 0xFF == code::IOERR && matches!(code >> 8, 3..=6)
+}
+
 /// Whether a file cannot be opened or created.
 pub(super) const fn is_cannot_open(code: i32) -> bool {
     code & 0xFF == code::CANTOPEN
@@ -174,7 +179,8 @@ fn from_code(code: Option<i32>, error: sqlx::Error, path: &Path) -> RepoError {
         Some(code::IOERR) => unavailable(
             format!(
                 "the file system refuses to read or write {file} ({}); look for a full or failing \
-                 disk, or a file system that became read-only: `df`, `dmesg`, `mount`",
+                 disk, a file system that became read-only, or a limit on the size of files: \
+                 `df`, `dmesg`, `mount`, `ulimit -f` or LimitFSIZE=",
                 io_error(code)
             ),
             error,

@@ -108,7 +108,7 @@ pub(crate) fn reasons(policy: &RetentionPolicy, too_many: u64, too_old: u64) -> 
         reasons.push(format!("{too_many} beyond the newest {keep}"));
     }
     if let Some(days) = policy.keep_days.filter(|_| too_old > 0) {
-        reasons.push(format!("{too_old} older than {days} days"));
+        reasons.push(format!("{too_old} older than {}", counted(days.into(), "day")));
     }
     reasons.join(", ")
 }

@@ -10,7 +10,7 @@ use crate::{
     config::Settings,
     failure::Failure,
     output::{counted, say},
-    suggest,
+    suggest, telemetry,
 };
 
 pub(super) async fn run(settings: &Settings, node: &str, yes: bool) -> Result<(), Failure> {
@@ -55,9 +55,10 @@ async fn is_agreed(node: &NodeId) -> Result<bool, Failure> {
             shell_word(node.as_str())
         )));
     }
-    eprint!("Remove {node} and all its measurements for ever? [y/N] ");
-    let answer = tokio::task::spawn_blocking(|| {
-        io::stderr().flush()?;
+    telemetry::settle();
+    let question = format!("Remove {node} and all its measurements for ever? [y/N] ");
+    let answer = tokio::task::spawn_blocking(move || {
+        io::stderr().write_all(question.as_bytes())?;
         let mut line = String::new();
         io::stdin().read_line(&mut line).map(|_| line)
     })

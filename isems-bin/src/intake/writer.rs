@@ -18,12 +18,16 @@ use super::{
     patience::{LAST_TRIES, Patience, pause},
     trouble::{News, Trouble},
 };
-use crate::failure::with_causes;
+use crate::{failure::with_causes, output::counted};
 
 /// What was read could not be stored. It was not confirmed: it comes again
 /// with the next round or connection.
 #[derive(Debug, thiserror::Error)]
-#[error("{deliveries} deliveries were read but could not be stored, and will come again: {cause}")]
+#[error(
+    "{} {} read but could not be stored, and will come again: {cause}",
+    counted(*deliveries as u64, "delivery"),
+    if *deliveries == 1 { "was" } else { "were" }
+)]
 pub(crate) struct NotStored {
     deliveries: usize,
     cause: RepoError,

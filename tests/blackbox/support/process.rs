@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    io::{BufRead as _, BufReader, Read},
+    io::{BufRead as _, BufReader, PipeReader, Read, Write as _},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -21,7 +21,7 @@ use super::{Database, SOON, eventually};
 pub(crate) struct Isems {
     database: Arc<Database>,
     variables: BTreeMap<String, OsString>,
-    open_files: Option<u32>,
+    limit: Option<String>,
 }
 
 impl Isems {
@@ -32,7 +32,7 @@ impl Isems {
 
     /// With a database that others use as well.
     pub(crate) fn with_database(database: &Arc<Database>) -> Self {
-        Self { database: Arc::clone(database), variables: BTreeMap::new(), open_files: None }
+        Self { database: Arc::clone(database), variables: BTreeMap::new(), limit: None }
             .set("DATABASE_URL", &database.url())
             .set("ISEMS_LISTEN", "127.0.0.1:0")
     }
@@ -51,7 +51,13 @@ impl Isems {
 
     /// Lets it open only so many files and connections at once.
     pub(crate) fn open_files(self, limit: u32) -> Self {
-        Self { open_files: Some(limit), ..self }
+        Self { limit: Some(format!("-n {limit}")), ..self }
+    }
+
+    /// Lets none of its files become larger; so much, or a little less.
+    pub(crate) fn file_size(self, bytes: u32) -> Self {
+        const BLOCK: u32 = 512;
+        Self { limit: Some(format!("-f {}", bytes / BLOCK)), ..self }
     }
 
     /// Sets `ISEMS_ROUTER_IPS`.
@@ -102,33 +108,51 @@ impl Isems {
 
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut child = self.spawn(arguments, Stdio::piped(), Stdio::piped());
+        let stdout = Text::collect(child.stdout.take().unwrap());
+        let stderr = Text::collect(child.stderr.take().unwrap());
+        Running { child, stdout, stderr, _database: Arc::clone(&self.database) }
+    }
+
+    /// Starts a command whose results go there.
+    pub(crate) fn start_into(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> Running {
+        let mut child = self.spawn(arguments, stdout.into(), Stdio::piped());
+        let stderr = Text::collect(child.stderr.take().unwrap());
+        Running { child, stdout: Text::nothing(), stderr, _database: Arc::clone(&self.database) }
+    }
+
+    /// Starts a command whose standard error goes there.
+    pub(crate) fn start_telling(&self, arguments: &[&str], stderr: impl Into<Stdio>) -> Running {
+        let mut child = self.spawn(arguments, Stdio::piped(), stderr.into());
+        let stdout = Text::collect(child.stdout.take().unwrap());
+        Running { child, stdout, stderr: Text::nothing(), _database: Arc::clone(&self.database) }
+    }
+
+    fn spawn(&self, arguments: &[&str], stdout: Stdio, stderr: Stdio) -> Child {
         let nodes = self.variables.get("ISEMS_ROUTER_IPS");
         assert!(
             arguments.first() != Some(&"update-data") || nodes.is_some_and(|list| !list.is_empty()),
             "a test must not poll the default node"
         );
         let binary = env!("CARGO_BIN_EXE_isems");
-        let mut command = match self.open_files {
+        let mut command = match &self.limit {
             None => Command::new(binary),
             Some(limit) => {
                 let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\""), binary]);
+                shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\""), binary]);
                 shell
             }
         };
-        let mut child = command
+        let started = command
             .args(arguments)
             .env_clear()
             .envs(&self.variables)
             .current_dir(self.database.folder())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = Text::collect(child.stdout.take().unwrap());
-        let stderr = Text::collect(child.stderr.take().unwrap());
-        Running { child, stdout, stderr, _database: Arc::clone(&self.database) }
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn();
+        started.unwrap()
     }
 
     /// Starts `serve` and waits until the API listens and the database is open.
@@ -203,6 +227,16 @@ impl Running {
         self.stderr.so_far()
     }
 
+    /// The log to its end, of a process that has ended.
+    pub(crate) fn whole_log(&self) -> String {
+        self.stderr.all()
+    }
+
+    /// Reads on what a reader of standard error had left unread.
+    pub(crate) fn read_log(&mut self, left: PipeReader) {
+        self.stderr = Text::collect(left);
+    }
+
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -262,6 +296,16 @@ impl Drop for Running {
     }
 }
 
+/// A pipe that is full: whoever writes into it waits for somebody who reads.
+pub(crate) fn full_pipe() -> (PipeReader, std::io::PipeWriter) {
+    const ROOM: usize = 65_536;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut filling = vec![b' '; ROOM];
+    filling[ROOM - 1] = b'\n';
+    writer.write_all(&filling).unwrap();
+    (reader, writer)
+}
+
 /// What a process writes, collected as it comes.
 #[derive(Debug)]
 struct Text {
@@ -284,6 +328,11 @@ impl Text {
             drop(at_the_end);
         });
         Self { lines, over, _reader: reader }
+    }
+
+    /// Of what is not collected.
+    fn nothing() -> Self {
+        Self::collect(std::io::empty())
     }
 
     fn wait_for(&self, part: &str) -> String {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use isems_core::{BoxError, RepoError};
 
+use super::report::rows;
+
 /// Why the old collector's database could not be imported, with what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,11 +34,12 @@ pub enum ImportError {
     },
     /// It is an SQLite database, but broken.
     #[error(
-        "{} is damaged ({cause}); {done} rows were read before and what was imported of \
-         them stays; salvage the rest with `sqlite3 FILE .recover | sqlite3 NEW` (docs/OPERATIONS.md \
+        "{} is damaged ({cause}); {} read before and what was imported of \
+         that stays; salvage the rest with `sqlite3 FILE .recover | sqlite3 NEW` (docs/OPERATIONS.md \
          has a way for an sqlite3 that cannot .recover) and \
          import NEW as well",
-        file.display()
+        file.display(),
+        if *done == 1 { "1 row was".to_owned() } else { format!("{done} rows were") }
     )]
     Damaged {
         /// The file.
@@ -69,8 +72,9 @@ pub enum ImportError {
     },
     /// The rows could be read but not stored.
     #[error(
-        "stopped after {done} of {total} rows: {cause}; what was imported stays, run the \
-         import again when the trouble is over"
+        "stopped after {done} of {}: {cause}; what was imported stays, run the \
+         import again when the trouble is over",
+        rows(*total)
     )]
     Repo {
         /// Rows that were read and stored before.

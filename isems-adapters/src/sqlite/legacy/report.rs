@@ -71,14 +71,19 @@ pub(super) fn note(
     notes.entry(key).or_insert_with(|| Noted { count: 0, row, found: found() }).count += 1;
 }
 
+/// So many rows, in words.
+pub(super) fn rows(number: u64) -> String {
+    format!("{number} row{}", if number == 1 { "" } else { "s" })
+}
+
 impl fmt::Display for ImportReport {
     /// Several lines, without a line end after the last.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} rows read: {} imported, {} already there, {} in conflict with what is there \
+            "{} read: {} imported, {} already there, {} in conflict with what is there \
              (which stays), {} not imported",
-            self.rows,
+            rows(self.rows),
             self.imported,
             self.duplicate,
             self.conflict,
@@ -97,22 +102,23 @@ impl fmt::Display for ImportReport {
             }
         }
         if self.repaired_texts > 0 {
-            write!(f, "\nOther texts repaired: in {} rows", self.repaired_texts)?;
+            write!(f, "\nOther texts repaired: in {}", rows(self.repaired_texts))?;
         }
         if self.repeated_hour_summer + self.repeated_hour_winter > 0 {
             write!(
                 f,
-                "\nRepeated hour at the end of summer time: {} rows read as summer time, \
+                "\nRepeated hour at the end of summer time: {} read as summer time, \
                  {} as winter time",
-                self.repeated_hour_summer, self.repeated_hour_winter
+                rows(self.repeated_hour_summer),
+                self.repeated_hour_winter
             )?;
         }
         if self.skipped_hour > 0 {
             write!(
                 f,
                 "\nTimes that do not exist in this time zone (is it the right one?): \
-                 {} rows, moved on by the hour that summer time skips",
-                self.skipped_hour
+                 {}, moved on by the hour that summer time skips",
+                rows(self.skipped_hour)
             )?;
         }
         Ok(())
