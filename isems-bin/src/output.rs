@@ -2,13 +2,18 @@
 
 use std::{
     fmt::Display,
-    io::{self, ErrorKind, IsTerminal as _, Write as _},
+    io::{self, ErrorKind, IsTerminal as _, Write},
     sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{failure::Failure, telemetry};
+
+/// A pause before a reader that may not be waited for is tried again.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Why a line of results could not be written, the first time.
 static UNWRITTEN: Mutex<Option<Failure>> = Mutex::new(None);
@@ -19,8 +24,40 @@ pub(crate) fn say(line: impl Display) {
     // What the log said before is seen before.
     telemetry::settle();
     let mut out = io::stdout().lock();
-    if let Err(failure) = written(writeln!(out, "{line}").and_then(|()| out.flush())) {
+    let result = write_whole(&mut out, format!("{line}\n").as_bytes());
+    if let Err(failure) = written(result) {
         UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+    }
+}
+
+/// Writes a line to its end, however long that takes.
+///
+/// # Errors
+/// If that is not possible.
+pub(crate) fn write_whole(out: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
+    while !line.is_empty() {
+        match out.write(line) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => line = &line[written..],
+            Err(error) => pause(error)?,
+        }
+    }
+    while let Err(error) = out.flush() {
+        pause(error)?;
+    }
+    Ok(())
+}
+
+/// Waits for a reader that is not there now: somebody who shares the stream
+/// made it one that tells so.
+fn pause(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        ErrorKind::Interrupted => Ok(()),
+        ErrorKind::WouldBlock => {
+            thread::sleep(RETRY);
+            Ok(())
+        }
+        _ => Err(error),
     }
 }
 
@@ -94,6 +131,44 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Takes a byte every other time, and lets go of it every third.
+    #[derive(Default)]
+    struct Awkward {
+        asked: usize,
+        buffered: usize,
+        taken: Vec<u8>,
+    }
+
+    impl Awkward {
+        fn is_willing(&mut self, nth: usize) -> io::Result<()> {
+            self.asked += 1;
+            let is_now = self.asked.is_multiple_of(nth);
+            is_now.then_some(()).ok_or_else(|| ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for Awkward {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.is_willing(2)?;
+            self.taken.push(bytes[0]);
+            self.buffered += 1;
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.is_willing(3)?;
+            self.buffered = 0;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn results_come_whole_to_a_reader_that_is_not_there_now() {
+        let mut out = Awkward::default();
+        write_whole(&mut out, b"result\n").unwrap();
+        assert_eq!((&*out.taken, out.buffered), (&b"result\n"[..], 0));
+    }
 
     #[test]
     fn one_is_counted_in_the_singular() {

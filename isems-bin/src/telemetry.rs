@@ -40,6 +40,9 @@ static LINES: Lines = Lines::new();
 /// How long the end waits for a reader that takes nothing.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// How long if it was asked for, and must come in time.
+const URGENT: Duration = Duration::from_millis(300);
+
 /// How long others wait for it, so that what was said first is seen first.
 const IN_ORDER: Duration = Duration::from_millis(100);
 
@@ -80,9 +83,10 @@ pub(crate) fn settle() {
 }
 
 /// Waits until all is written, as long as somebody reads; no longer than a
-/// second if nobody does, or if the end `is_urgent`.
+/// second if nobody does, and a moment if the end `is_urgent`.
 pub(crate) fn finish(is_urgent: impl Fn() -> bool) {
-    LINES.drain(LAST_LINES, is_urgent);
+    let patience = if is_urgent() { URGENT } else { LAST_LINES };
+    LINES.drain(patience, is_urgent);
 }
 
 /// Starts reporting to Sentry if a DSN is set. What is returned must live as

@@ -131,12 +131,14 @@ fn with_its_log(from: &Path, error: RepoError) -> RepoError {
     let (RepoError::Unavailable { cause, .. } | RepoError::ReadOnly { cause, .. }) = error else {
         return error;
     };
-    let log = beside(from, "-wal");
+    let is_there = |name: &PathBuf| std::fs::metadata(name).is_ok_and(|file| file.len() > 0);
+    let journal = Some(beside(from, "-journal")).filter(is_there);
+    let log = journal.unwrap_or_else(|| beside(from, "-wal"));
     let (from, log) = (from.display(), log.display());
     RepoError::ReadOnly {
         what: format!(
-            "the newest rows of {from} are in {log}, and to read them its folder must be \
-             writable. Where it cannot be made so, copy both files to a folder that is, let \
+            "what {from} holds is complete only with {log}, and to read both their folder must \
+             be writable. Where it cannot be made so, copy both files to a folder that is, let \
              DATABASE_URL name the copy of {from}, and make the backup of that"
         ),
         cause,
@@ -173,7 +175,12 @@ impl Part {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 std::fs::rename(&self.0, to)?;
             }
-            linked => linked?,
+            linked => {
+                linked?;
+                // A file with two names is refused as a database; whether this
+                // goes is seen when it is used.
+                let _ = std::fs::remove_file(&self.0);
+            }
         }
         match to.parent() {
             Some(folder) => File::open(folder)?.sync_all(),

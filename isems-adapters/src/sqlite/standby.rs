@@ -72,11 +72,14 @@ pub(super) struct Still {
 }
 
 impl Still {
-    /// `None` if the file is not complete without its log, or cannot be looked at.
+    /// `None` if the file is not complete without its log, holds what its journal
+    /// would take back, or cannot be looked at.
     pub(super) fn now(path: &Arc<Path>) -> Option<Self> {
-        let log = std::fs::metadata(beside(path, "-wal"));
-        if log.is_ok_and(|log| log.len() > 0) {
-            return None;
+        for companion in ["-wal", "-journal"] {
+            let companion = std::fs::metadata(beside(path, companion));
+            if companion.is_ok_and(|file| file.len() > 0) {
+                return None;
+            }
         }
         let file = std::fs::metadata(path).ok()?;
         Some(Self {

@@ -5,11 +5,13 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
+
+use crate::output::write_whole;
 
 /// What may wait to be written, in bytes: several thousand lines.
 const MOST: usize = 1 << 20;
@@ -19,9 +21,6 @@ const OF_EACH: usize = 64;
 
 /// So often somebody who waits looks whether that is still worth it.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// A pause before a reader that may not be waited for is tried again.
-const RETRY: Duration = Duration::from_millis(20);
 
 /// Lines in their order, within bounds. What finds no room is lost and counted,
 /// and one line in its place tells how many were.
@@ -73,7 +72,7 @@ impl Lines {
         self.lock().about_lost = Some(about_lost);
         let writer = move || {
             loop {
-                write_whole(&mut out, &self.next());
+                give(&mut out, &self.next());
             }
         };
         if thread::Builder::new().name("log".to_owned()).spawn(writer).is_err() {
@@ -86,7 +85,7 @@ impl Lines {
         let mut queue = self.lock();
         let Some(about_lost) = queue.about_lost else {
             drop(queue);
-            write_whole(&mut io::stderr(), &line);
+            give(&mut io::stderr(), &line);
             return;
         };
         // A gap ends when there is room for more than a line: else there would
@@ -178,23 +177,13 @@ impl Queue {
     }
 }
 
-fn cost(line: &[u8]) -> usize {
-    line.len() + OF_EACH
+/// A line that cannot be written is given up: nobody is left to tell.
+fn give(out: &mut impl Write, line: &[u8]) {
+    let _ = write_whole(out, line);
 }
 
-/// Writes a line to its end. One that cannot be written is given up: nobody is
-/// left to tell.
-fn write_whole(out: &mut impl Write, mut line: &[u8]) {
-    while !line.is_empty() {
-        match out.write(line) {
-            Ok(0) => return,
-            Ok(written) => line = &line[written..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Somebody who shares it made it so.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
-            Err(_) => return,
-        }
-    }
+fn cost(line: &[u8]) -> usize {
+    line.len() + OF_EACH
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::scrub::Scrubber;
 use crate::config::Settings;
 
 /// How long the end of the process waits for the last report.
-const LAST_REPORT: Duration = Duration::from_millis(1_500);
+const LAST_REPORT: Duration = Duration::from_millis(1_200);
 
 /// The options of the Sentry client; `None` without a DSN.
 ///

@@ -272,7 +272,8 @@ impl<'a> Desk<'a> {
     /// reported range. The newest runs come first; a line that is known under
     /// one run says nothing against another. Runs beyond what may be looked up
     /// are as good as forgotten: the identity still keeps lines from being stored
-    /// twice under one offset.
+    /// twice under one offset, which what is counted from arrival does not get
+    /// twice.
     async fn recognise(
         &mut self,
         node: &NodeId,

@@ -203,3 +203,18 @@ async fn where_the_log_cannot_be_read_the_way_to_a_copy_is_told() {
     assert!(text.contains("isems.db-wal") && text.contains("copy both files"), "{text}");
     assert!(copy.contents().is_empty());
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_journal_would_take_back_is_not_copied() {
+    // Given a database in the middle of a change, where nothing can be written
+    let (place, copy) = (shut().await, Place::new());
+    std::fs::write(place.file("isems.db-journal"), "what was there before").unwrap();
+
+    let error = backup(&place.database(), &copy.database()).await.unwrap_err();
+
+    assert!(matches!(error, RepoError::ReadOnly { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("isems.db-journal") && text.contains("copy both files"), "{text}");
+    assert!(copy.contents().is_empty());
+}

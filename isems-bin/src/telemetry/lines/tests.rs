@@ -1,7 +1,7 @@
 //! Readers that read, slowly, not at all, and again.
 
 use std::{
-    io::{BufRead as _, BufReader, PipeReader, PipeWriter, pipe},
+    io::{BufRead as _, BufReader, ErrorKind, PipeReader, PipeWriter, pipe},
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc,
